@@ -1,0 +1,141 @@
+"""What the rooms hand each other. Nothing here knows a file, a network or a formula.
+
+Inputs travel as floats in [0, 1]; every network normalises them itself, with the mean, standard deviation and size that it was made for, so a
+teacher and a student with different expectations see the same picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+"""The label of an example whose class is unknown or hidden (the value that ``torch.nn.functional.cross_entropy`` ignores)."""
+
+Average = Literal["probability", "logit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some examples: ``ids`` (B,) int64, ``inputs`` (B, …) float32 in [0, 1], ``labels`` (B,) int64 with `IGNORED` where unknown."""
+
+    ids: Tensor
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same examples on another device."""
+        return Batch(*(part.to(device, non_blocking=True) for part in (self.ids, self.inputs, self.labels)))
+
+    def split(self, pieces: int) -> list[Batch]:
+        """The same examples in at most ``pieces`` consecutive batches of nearly equal size."""
+        columns = (torch.tensor_split(part, min(pieces, len(self))) for part in (self.ids, self.inputs, self.labels))
+        return [Batch(*parts) for parts in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a teacher answers for a batch: the raw logits of its members, and how to make one answer of them.
+
+    ``members`` is (M, B, C), ``weights`` (M,) and sums to 1. A single network is an ensemble of one.
+    """
+
+    members: Tensor
+    weights: Tensor
+    average: Average = "probability"
+
+    @classmethod
+    def single(cls, logits: Tensor) -> Output:
+        """The answer of one network, ``logits`` (B, C)."""
+        return cls(logits[None], torch.ones(1, device=logits.device))
+
+    def logits(self, temperature: float = 1.0) -> Tensor:
+        r"""Logits v (B, C) whose softmax at ``temperature`` is the averaged soft target.
+
+        With members v_m and weights w_m the probability average is
+        :math:`v = T \log \sum_m w_m \operatorname{softmax}(v_m / T)` and the logit average :math:`v = \sum_m w_m v_m`, to which the former tends
+        (up to a constant in each row) as T grows; ``temperature=inf`` gives that limit.
+
+        Source: Hinton, Vinyals & Dean (2015), section 1: the arithmetic or geometric mean of the individual predictive distributions.
+        """
+        if len(self.members) == 1:
+            return self.members[0]
+        weights = self.weights[:, None, None]
+        if self.average == "logit" or math.isinf(temperature):
+            return (weights * self.members.float()).sum(0)
+        log_p = torch.log_softmax(self.members.float() / temperature, dim=-1)
+        return temperature * torch.logsumexp(log_p + weights.log(), dim=0)
+
+
+class Examples(Protocol):
+    """One split of a data set. Positions 0 … N−1 index it; the ids are stable across splits, fractions and runs."""
+
+    @property
+    def ids(self) -> Tensor:
+        """(N,) int64."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64, `IGNORED` where hidden."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
+        """Batches of the examples at ``positions``, in that order, the last one possibly shorter.
+
+        ``view`` numbers the augmented view (the epoch); ``None`` gives the plain pictures. What an example looks like depends on the data set's
+        augmentation seed, its id and ``view`` alone.
+        """
+
+
+class Teacher(Protocol):
+    """Whoever answers: a frozen network, an ensemble, later a recorded transfer set."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    def __call__(self, batch: Batch) -> Output:
+        """The answers for a batch, without a graph."""
+
+    def to(self, device: torch.device | str) -> Teacher:
+        """The same teacher, its networks moved to a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The scalar to minimise, and its named terms: weighted, detached scalars that sum to it."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class Objective(Protocol):
+    """What a network is trained for."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Of {"teacher", "labels"}: what must be there before the first step."""
+
+    def counts(self, labels: Tensor) -> Mapping[str, Tensor]:
+        """For each term the number of valid examples in a batch with these labels: what its sum is divided by."""
+
+    def loss(self, student: Tensor, teacher: Output | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
+        """The loss of student logits (B, C). ``epoch`` (fractional, from 0) drives schedules.
+
+        ``counts`` are those of the whole batch when this is a piece of one, so that the pieces' losses add up to the batch's.
+        """
+
+    def formula(self) -> str:
+        """The objective in one line of text."""
+
+
+Report = Callable[[str], None]
+"""Where a room sends a line meant for the user."""
