@@ -55,7 +55,7 @@ class BusyError(DarkKnowledgeError):
     exit_code = 7
 
 
-class Interrupted(DarkKnowledgeError):
+class Interrupted(DarkKnowledgeError):  # noqa: N818 — it is no error: the run stopped as asked
     """A signal asked the run to stop, and its state is on disk."""
 
     def __init__(self, what: str, *, signal: int, where: str = "", fix: str = "") -> None:
