@@ -1,0 +1,1 @@
+"""The run folder: created exclusively, locked while used; files that are whole or absent."""

@@ -1,0 +1,181 @@
+"""The run folder: made exclusively, locked while used, and honest about its state at any moment.
+
+::
+
+    runs/20261120-190640-distill-3fa2/
+        run.json          kind, status, times, command, fingerprints, results
+        config.yaml       the resolved configuration
+        environment.json  versions, hardware, threads
+        metrics.jsonl     every record of training, a line each; metrics.csv holds the epochs
+        checkpoint/       training state while the run is under way
+        model/, best/     weights of the last and of the best epoch, each with its manifest
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkknowledge.errors import BusyError, DarkKnowledgeError, ResourceError, UsageError, close_match
+from darkknowledge.runs.environment import environment
+from darkknowledge.runs.files import read_json, storage_error, write_json, write_text
+
+SCHEMA = 1
+FINISHED = "finished"
+
+
+class RunFolder:
+    """One run's folder. Make it with `create`, look at a finished or broken one with `open_run`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path | None, *, kind: str, config: dict[str, Any], needed_bytes: int = 0) -> RunFolder:
+        """Make the folder, or a new one with a unique name under ``runs/``, and write what is known before the work begins.
+
+        Raises:
+            UsageError: the folder exists.
+            ResourceError: it cannot be written, or the disk has less than ``needed_bytes`` free.
+        """
+        path = path or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(2)}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            raise UsageError(
+                f"the run folder {path} exists",
+                why="a run never writes into another run's folder",
+                fix="choose another with out=…, or remove it; an interrupted run goes on with resume=true",
+            ) from None
+        except OSError as error:
+            raise storage_error(error, path) from error
+        try:
+            _require_space(path, needed_bytes)
+            run = cls(path)
+            write_text(path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            write_json(path / "environment.json", environment())
+            write_json(path / "run.json", {"schema": SCHEMA, "kind": kind, "status": "created", "started": _now(), "command": _command()})
+        except DarkKnowledgeError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return run
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` says."""
+        record: dict[str, Any] = read_json(self.path / "run.json")
+        return record
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's configuration, plain values only."""
+        config: dict[str, Any] = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        return config
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return bool(self.record["status"] == FINISHED)
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to ``run.json``."""
+        write_json(self.path / "run.json", {**self.record, **facts})
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the folder's lock, and leave the status that the work deserves: finished, interrupted or failed.
+
+        Raises:
+            BusyError: another process holds the lock.
+        """
+        with lock(self.path):
+            self.note(status="running")
+            try:
+                yield
+            except BaseException as error:
+                interrupted = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) > 128
+                try:
+                    self.note(status="interrupted" if interrupted else "failed", ended=_now(), error=str(error) or type(error).__name__)
+                except DarkKnowledgeError as unwritable:
+                    error.add_note(str(unwritable))
+                raise
+            self.note(status=FINISHED, ended=_now())
+
+
+def open_run(path: str | Path, *, finished: bool = True) -> RunFolder:
+    """The run folder at ``path``.
+
+    Raises:
+        UsageError: there is none, or with ``finished`` it did not come to its end.
+        IntegrityError: its ``run.json`` cannot be read.
+    """
+    path = Path(path)
+    if not (path / "run.json").is_file():
+        siblings = [str(run.path) for run in list_runs(path.parent)]
+        hint = close_match(str(path), siblings) if siblings else f"There are no runs in {path.parent}."
+        raise UsageError(f"{path} is no run folder", where=str(path / "run.json"), fix=hint)
+    run = RunFolder(path)
+    if finished and not run.finished:
+        raise UsageError(
+            f"the run {path} is not finished (status: {run.record['status']})",
+            why="its weights are not those that the configuration asked for",
+            fix="continue it with resume=true, or choose another run",
+        )
+    return run
+
+
+def list_runs(root: str | Path = "runs") -> list[RunFolder]:
+    """The runs directly under ``root``, oldest first."""
+    runs = [RunFolder(path.parent) for path in Path(root).glob("*/run.json")]
+    return sorted(runs, key=lambda run: (run.record.get("started", ""), run.path.name))
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold ``path/.lock``, which the system frees when the process ends in whatever way.
+
+    Raises:
+        BusyError: another process holds it; the message names that process.
+    """
+    with (path / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "an unknown process"
+            raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…") from None
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
+        file.flush()
+        yield
+
+
+def _require_space(path: Path, needed_bytes: int) -> None:
+    free = shutil.disk_usage(path).free
+    if free < needed_bytes:
+        raise ResourceError(
+            f"not enough space for the run: {needed_bytes / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free",
+            where=str(path),
+            fix="free some space or choose another folder with out=…",
+        )
+
+
+def _command() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
