@@ -1,0 +1,89 @@
+"""Distillation inside somebody's own ``lightning.Trainer`` (the extra ``trainer``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from darkknowledge.contract import Batch, Objective, Teacher
+from darkknowledge.errors import ResourceError
+from darkknowledge.training.optimizer import make_optimizer
+from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.schedule import learning_rate
+
+try:
+    import lightning
+except ImportError as error:
+    raise ResourceError("Lightning is not installed", fix="pip install 'darkknowledge[trainer]'") from error
+
+
+class DistillationModule(lightning.LightningModule):
+    """A student with its objective, optimizer and schedule, for a plain ``lightning.Trainer.fit``.
+
+    The teacher is held outside the module tree: it is in no checkpoint, no optimizer, and ``trainer.fit`` cannot put it into training mode.
+    ``recipe`` gives the optimizer and the schedule; how long, how precise and on what is the Trainer's business.
+
+    Batches are a `Batch` or pairs ``(inputs, labels)``: inputs (B, …) float in [0, 1], labels (B,) int64.
+    """
+
+    def __init__(self, student: nn.Module, objective: Objective, *, teacher: Teacher | None = None, recipe: Recipe | None = None) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+        self.recipe = recipe or Recipe()
+        self._outside: Sequence[Teacher] = () if teacher is None else (teacher,)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (B, C) of the student, at temperature 1."""
+        logits: Tensor = self.student(inputs)
+        return logits
+
+    def on_fit_start(self) -> None:
+        """Move the teacher to where the student is."""
+        self._outside = [teacher.to(self.device) for teacher in self._outside]
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        """The objective of one batch; every term is logged under its name."""
+        batch = as_batch(batch)
+        answer = self._outside[0](batch) if self._outside else None
+        loss = self.objective.loss(self(batch.inputs), answer, batch.labels, epoch=self._epoch())
+        self.log_dict({f"train/{name}": value for name, value in {"loss": loss.total.detach(), **loss.terms}.items()}, batch_size=len(batch))
+        return loss.total
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        """Accuracy and negative log-likelihood (nats)."""
+        batch = as_batch(batch)
+        logits = self(batch.inputs).float()
+        scores = {
+            "validation/accuracy": (logits.argmax(-1) == batch.labels).float().mean(),
+            "validation/nll": nn.functional.cross_entropy(logits, batch.labels),
+        }
+        self.log_dict(scores, batch_size=len(batch), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimizer, its learning rate set for every step."""
+        optimizer = make_optimizer(self.student, self.recipe)
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        per_epoch = total / max(self.trainer.max_epochs or 1, 1)
+
+        def factor(step: int) -> float:
+            rate = learning_rate(self.recipe, epoch=step / per_epoch, epochs=total / per_epoch)
+            return rate / self.recipe.learning_rate
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _epoch(self) -> float:
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        return self.global_step * max(self.trainer.max_epochs or 1, 1) / total
+
+
+def as_batch(batch: Any) -> Batch:
+    """A `Batch` as it is, or one of a pair (inputs, labels); such examples have no ids of their own and get −1."""
+    if isinstance(batch, Batch):
+        return batch
+    inputs, labels = batch
+    return Batch(torch.full_like(labels, -1), inputs, labels)

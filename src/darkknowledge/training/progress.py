@@ -1,0 +1,100 @@
+"""What the user sees of a training run: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from darkknowledge.training.watching import Plan, Record, Watcher
+
+_REDRAW = 0.25
+"""Seconds between two redraws of the bar: often enough for an eye, seldom enough for a step of a millisecond."""
+_LINES = 10
+"""How many plain lines a run prints at most, besides its last."""
+
+
+def make_progress(console: Console) -> Watcher:
+    """The bar for a terminal, lines for a file or a pipe."""
+    return ProgressBar(console) if console.is_terminal else ProgressLines(console)
+
+
+class ProgressBar:
+    """A bar with the epoch, the terms, the validation accuracy and the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            # The loop itself redraws: a thread that does would take the interpreter from the training step.
+            auto_refresh=False,
+        )
+        self._task: TaskID = TaskID(0)
+        self._latest: dict[str, float] = {}
+        self._drawn = 0.0
+
+    def begin(self, plan: Plan) -> None:
+        """Show the bar."""
+        self._task = self._bar.add_task(plan.name, total=plan.steps, completed=plan.done, shown="")
+        self._bar.start()
+
+    def step(self, done: int) -> None:
+        """Redraw when it is time."""
+        if monotonic() - self._drawn > _REDRAW:
+            self._draw(done)
+
+    def record(self, record: Record) -> None:
+        """Show the newest values."""
+        self._latest.update(record.values)
+        if record.kind == "epoch":
+            self._draw(record.step)
+
+    def end(self) -> None:
+        """Leave the bar on the screen as it is."""
+        self._bar.refresh()
+        self._bar.stop()
+
+    def _draw(self, done: int) -> None:
+        self._bar.update(self._task, completed=done, shown=describe(self._latest))
+        self._bar.refresh()
+        self._drawn = monotonic()
+
+
+class ProgressLines:
+    """A line every tenth of the epochs, and one for the last."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def begin(self, plan: Plan) -> None:
+        """Note how long the run is."""
+        self._plan, self._every, self._began = plan, max(1, plan.epochs // _LINES), monotonic()
+
+    def step(self, done: int) -> None:
+        """Nothing: steps are too many for lines."""
+
+    def record(self, record: Record) -> None:
+        """Print a line when the epoch is one of those shown."""
+        epoch = -(-record.epoch // 1)
+        if record.kind == "epoch" and (epoch % self._every == 0 or record.step == self._plan.steps):
+            remaining = (monotonic() - self._began) * (self._plan.steps - record.step) / max(record.step - self._plan.done, 1)
+            left = f", {remaining:.0f} s left" if record.step < self._plan.steps else ""
+            line = f"{self._plan.name}: epoch {epoch:.0f}/{self._plan.epochs}, {describe(record.values)}{left}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """Nothing to put away."""
+
+
+def describe(values: Mapping[str, float]) -> str:
+    """The terms and the validation accuracy in a few words."""
+    shown = [f"{name} {value:.4f}" for name, value in values.items() if name not in ("learning_rate", "validation_accuracy", "validation_nll")]
+    accuracy = values.get("validation_accuracy")
+    return "  ".join([*shown, f"validation {accuracy:.2%}"] if accuracy is not None else shown)

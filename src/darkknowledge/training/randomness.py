@@ -1,0 +1,30 @@
+"""Randomness without state: each number follows from the seed and from where it is needed, so that stopping anywhere changes nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 64) - 1
+
+
+def mix(*numbers: int) -> int:
+    """A well-spread integer in [0, 2⁶³) from any integers (the finaliser of SplitMix64, Steele, Lea & Flood 2014, chained)."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state + (number & _MASK) + 0x9E3779B97F4A7C15) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+def order(count: int, *, seed: int, epoch: int) -> Tensor:
+    """The positions 0 … count − 1 in the order of one epoch, (count,) int64: a function of (count, seed, epoch) alone."""
+    generator = torch.Generator().manual_seed(mix(seed, epoch, 1))
+    return torch.randperm(count, generator=generator)
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch's generators for one step, so that its dropout is a function of (seed, step) alone."""
+    torch.manual_seed(mix(seed, step, 2))

@@ -1,0 +1,34 @@
+"""TensorBoard event files, the only file that knows it (the extra ``tensorboard``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from darkknowledge.errors import ResourceError
+from darkknowledge.training.watching import Plan, Record
+
+
+class TensorboardLogger:
+    """Writes the records as scalars into ``folder/tensorboard``."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ResourceError("TensorBoard is not installed", fix="pip install 'darkknowledge[tensorboard]'") from error
+        self._writer = SummaryWriter(folder / "tensorboard")
+
+    def begin(self, plan: Plan) -> None:
+        """Nothing: the file is open."""
+
+    def step(self, done: int) -> None:
+        """Nothing: only records are written."""
+
+    def record(self, record: Record) -> None:
+        """Write one record, epochs and steps under separate names."""
+        for name, value in record.values.items():
+            self._writer.add_scalar(f"{record.kind}/{name}", value, record.step)
+
+    def end(self) -> None:
+        """Close the file."""
+        self._writer.close()

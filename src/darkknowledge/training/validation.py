@@ -1,0 +1,39 @@
+"""The two numbers that training looks at between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from darkknowledge.contract import IGNORED, Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Accuracy in [0, 1] and mean negative log-likelihood in nats, over the labelled examples."""
+
+    accuracy: float
+    nll: float
+
+    def better_than(self, other: Score | None) -> bool:
+        """More accurate, or as accurate and with the lower negative log-likelihood."""
+        return other is None or (self.accuracy, -self.nll) > (other.accuracy, -other.nll)
+
+
+@torch.no_grad()
+def validate(answer: Callable[[Tensor], Tensor], examples: Examples, *, device: torch.device, batch_size: int = 1024) -> Score:
+    """Score ``answer`` (inputs → logits) on the plain pictures of a split."""
+    correct = torch.zeros((), device=device)
+    nll = torch.zeros((), device=device)
+    count = torch.zeros((), device=device)
+    for batch in examples.batches(torch.arange(len(examples)), batch_size=batch_size, view=None):
+        batch = batch.to(device)
+        logits = answer(batch.inputs).float()
+        correct += (logits.argmax(-1) == batch.labels).sum()
+        nll += F.cross_entropy(logits, batch.labels, ignore_index=IGNORED, reduction="sum")
+        count += (batch.labels != IGNORED).sum()
+    return Score(accuracy=(correct / count).item(), nll=(nll / count).item())
