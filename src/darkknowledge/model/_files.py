@@ -1,0 +1,90 @@
+"""A network on disk: ``model.safetensors`` and ``config.json``, as on the Hugging Face Hub, with a manifest over both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as serialise
+
+from darkknowledge import __version__
+from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.model._build import assemble, is_plugin
+from darkknowledge.model._checkpoint import WEIGHTS, copy, read_weights
+from darkknowledge.model._network import Network, NetworkSpec, Preprocessing
+from darkknowledge.runs.files import read_json, storage_error, verify_manifest, write_bytes, write_json, write_manifest
+
+CONFIG = "config.json"
+
+
+def save(network: Network, folder: str | Path) -> None:
+    """Write a network to ``folder``, made if need be; weights of a network that was there before are replaced.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    # Cloned, because safetensors refuses tensors that share memory, as tied weights do.
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.body.state_dict().items()}
+    config = {
+        "schema": 1,
+        "library_name": "darkknowledge",
+        "library_version": __version__,
+        "network": network.spec.to_dict(),
+        "preprocessing": network.preprocessing.to_dict(),
+        "parameters": sum(parameter.numel() for parameter in network.body.parameters()),
+    }
+    write_bytes(folder / WEIGHTS, serialise(weights, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, config)
+    write_manifest(folder, [WEIGHTS, CONFIG])
+
+
+def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:
+    """The network that `save` wrote, on the CPU and in evaluation mode. Leaves torch's global random state as it was; downloads nothing.
+
+    ``plugins`` names the modules that may be imported to build a ``package.module:Class``.
+
+    Raises:
+        IntegrityError: a file is missing or altered, or the configuration and the weights do not belong together.
+        UsageError: the network is a class of a module that ``plugins`` does not name.
+    """
+    folder = Path(folder)
+    verify_manifest(folder)
+    spec, preprocessing = _read_config(folder / CONFIG)
+    if is_plugin(spec.name) and (module := spec.name.partition(":")[0]) not in plugins:
+        raise UsageError(
+            f"the network is {spec.name}, which is not imported on the word of a file",
+            where=str(folder / CONFIG),
+            why="importing a module runs its code",
+            fix=f"if it is yours, allow it with plugins=[{module}]",
+        )
+    with torch.random.fork_rng(devices=[]):
+        body, _ = assemble(spec, preprocessing, fetch=False)
+    copy(body, read_weights(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    return Network(body, preprocessing, spec).eval()
+
+
+def fingerprint(network: Network) -> str:
+    """SHA-256 (hexadecimal) of all that decides what a network answers and means: its weights, specification and preprocessing."""
+    description = {"network": network.spec.to_dict(), "preprocessing": network.preprocessing.to_dict()}
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, value in sorted(network.body.state_dict().items()):
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_config(path: Path) -> tuple[NetworkSpec, Preprocessing]:
+    config = read_json(path)
+    try:
+        return NetworkSpec.from_dict(config["network"]), Preprocessing.from_dict(config["preprocessing"])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise IntegrityError(f"{path.name} does not describe a network: {error!r}", where=str(path), fix="restore the file or save anew") from error
