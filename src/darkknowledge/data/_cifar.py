@@ -1,0 +1,121 @@
+"""The binary archives of CIFAR-10 and CIFAR-100: fixed records of label bytes and 3×32×32 pixel bytes. (The "python" ones are pickles: never.)
+
+Source: Krizhevsky (2009), "Learning multiple layers of features from tiny images"; the record format is described on the data sets' page.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from darkknowledge.data._dataset import Source, check_labels, fingerprint, image_content
+from darkknowledge.data._download import RemoteFile, fetch
+from darkknowledge.data._files import first_file, missing, read_bytes, require_folder, unreadable
+from darkknowledge.data._images import ImageExamples
+from darkknowledge.errors import DataError
+
+PIXELS = 3 * 32 * 32
+LARGEST = 1 << 28
+"""Bytes beyond which a file of the archive is taken to be corrupt: the largest true one has 1.5 × 10⁸."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One of the two data sets: ``label_bytes`` is 1 or 2 a record, and the last of them is the class."""
+
+    name: str
+    archive: RemoteFile
+    folder: str
+    train_files: tuple[str, ...]
+    test_files: tuple[str, ...]
+    label_bytes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def source(self, root: Path, *, download: bool) -> Source:
+        """The data set under ``root``; the training files are read now, the test file when it is asked for.
+
+        Raises:
+            DataError: a file is missing, unreadable or not what it should be.
+        """
+        archive_or_folder = (*self._archives(root), *(folder / self.train_files[0] for folder in self._folders(root)))
+        if download and first_file(archive_or_folder) is None:
+            fetch(self.archive, root)
+        require_folder(root, download=True)
+        train = self._read(root, self.train_files, first_id=0)
+        return Source(
+            name=self.name,
+            train=train,
+            open_test=lambda: self._read(root, self.test_files, first_id=len(train)),
+            class_names=self.class_names,
+            input_shape=(3, 32, 32),
+            mean=self.mean,
+            std=self.std,
+            fingerprint=fingerprint(train.ids, train.labels, self.class_names, image_content(train.images)),
+            augmentation="crop_flip",
+        )
+
+    def _read(self, root: Path, files: Sequence[str], *, first_id: int) -> ImageExamples:
+        tables = [self._records(content, name, root) for name, content in zip(files, self._contents(root, files), strict=True)]
+        records = torch.cat(tables)
+        labels = records[:, self.label_bytes - 1].long()
+        images = records[:, self.label_bytes :].reshape(-1, 3, 32, 32)
+        check_labels(labels, len(self.class_names), first_id=first_id, where=f"{', '.join(files)} in {root}")
+        return ImageExamples(images, torch.arange(first_id, first_id + len(labels)), labels)
+
+    def _records(self, content: bytes, name: str, root: Path) -> torch.Tensor:
+        size = self.label_bytes + PIXELS
+        if not content or len(content) % size:
+            why = f"{len(content):,} bytes are not a whole number of records of {size:,} bytes"
+            raise DataError(f"{name} is not a whole file of {self.name}", where=str(root), why=why, fix="fetch the archive anew")
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, size)
+
+    def _contents(self, root: Path, files: Sequence[str]) -> list[bytes]:
+        """The bytes of ``files``, from the extracted folder where it has them, else from the archive."""
+        for folder in self._folders(root):
+            if first_file([folder / files[0]]):
+                return [read_bytes(folder / name) for name in files]
+        archive = first_file(self._archives(root))
+        if archive is None:
+            raise missing(self.name, files[0], (*(folder / files[0] for folder in self._folders(root)), *self._archives(root)), download=True)
+        found = read_members(archive, [f"{self.folder}/{name}" for name in files])
+        return [found[f"{self.folder}/{name}"] for name in files]
+
+    def _folders(self, root: Path) -> tuple[Path, ...]:
+        return root / self.folder, root
+
+    def _archives(self, root: Path) -> tuple[Path, ...]:
+        return (root / self.archive.name,)
+
+
+def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """The named files of a gzipped tar archive, read in memory: nothing is unpacked to disk.
+
+    Raises:
+        DataError: the archive is damaged, or lacks one of the files, or one is absurdly large.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if member.size > LARGEST:
+                    raise _broken(archive, f"it declares {member.size:,} bytes for {member.name!r}")
+                if member.name in names and member.isfile() and (file := tar.extractfile(member)):
+                    found[member.name] = file.read()
+                if len(found) == len(names):
+                    return found
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise _broken(archive, str(error)) from error
+    except OSError as error:
+        raise (unreadable(archive, error) if error.errno else _broken(archive, str(error))) from error
+    raise _broken(archive, f"it has no {next(name for name in names if name not in found)}")
+
+
+def _broken(archive: Path, why: str) -> DataError:
+    return DataError(f"{archive.name} is not the whole archive", where=str(archive), why=why, fix="delete the file and fetch it anew")

@@ -1,0 +1,162 @@
+"""A data set as a run sees it, and how it is made from what a file reader found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from darkknowledge.contract import IGNORED, Examples
+from darkknowledge.data._split import Split, divide
+from darkknowledge.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A classification task: pictures to train on, pictures to choose by, and a sealed test set.
+
+    ``open_test()`` reads the test set; before that call no test file is opened. Validation and test always show plain pictures and all labels.
+    ``mean`` and ``std`` are those of the training pictures in [0, 1], one value a channel: what a network made for this data set normalises by.
+    ``fingerprint`` is a SHA-256 over the whole training set (ids, labels, content) and the class names, the same for every split of it.
+    """
+
+    name: str
+    train: Examples
+    validation: Examples
+    open_test: Callable[[], Examples]
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    augmentation: str = "none"
+
+    def describe(self) -> str:
+        """The data set in one line of text."""
+        labelled = int((self.train.labels != IGNORED).sum())
+        hidden = "" if labelled == len(self.train) else f" ({labelled:,} labelled)"
+        shape = "×".join(map(str, self.input_shape))
+        return (
+            f"{self.name}: {len(self.train):,} training{hidden} and {len(self.validation):,} validation pictures of {shape}"
+            f" in {len(self.class_names)} classes, augmentation {self.augmentation}"
+        )
+
+
+class Pictures(Examples, Protocol):
+    """Examples that can be divided and augmented."""
+
+    def select(self, positions: Tensor, *, labels: Tensor) -> Self:
+        """The examples at ``positions`` alone, with these ``labels``."""
+
+    def augmented(self, name: str, *, seed: int) -> Self:
+        """The same examples whose views follow the recipe ``name``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a file reader found: the whole training set, the way to the test set, and ``augmentation``, the recipe usual for these pictures."""
+
+    name: str
+    train: Pictures
+    open_test: Callable[[], Examples]
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    augmentation: str = "none"
+
+
+def assemble(source: Source, split: Split, *, augment: str | None = None, augment_seed: int = 0) -> Dataset:
+    """The data set that ``split`` leaves of ``source``, with the recipe ``augment`` or the source's own.
+
+    Raises:
+        UsageError: an unknown class or recipe, or nothing left to train on.
+    """
+    augmentation = source.augmentation if augment is None else augment
+    pictures = source.train
+    parts = divide(pictures.ids, pictures.labels, source.class_names, split)
+    return Dataset(
+        name=source.name,
+        train=pictures.select(parts.train, labels=parts.train_labels).augmented(augmentation, seed=augment_seed),
+        validation=pictures.select(parts.validation, labels=pictures.labels[parts.validation]),
+        open_test=source.open_test,
+        class_names=source.class_names,
+        input_shape=source.input_shape,
+        mean=source.mean,
+        std=source.std,
+        fingerprint=source.fingerprint,
+        augmentation=augmentation,
+    )
+
+
+def fingerprint(ids: Tensor, labels: Tensor, class_names: Sequence[str], content: Iterable[bytes | memoryview]) -> str:
+    """Hexadecimal SHA-256 of a training set. ``content`` is the pictures' bytes in any pieces."""
+    digest = hashlib.sha256(json.dumps([len(ids), list(class_names)]).encode())
+    for part in (ids, labels):
+        digest.update(part.numpy().tobytes())
+    for piece in content:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def image_content(images: Tensor) -> list[bytes | memoryview]:
+    """The bytes of a uint8 tensor for `fingerprint`, its shape first."""
+    return [json.dumps(list(images.shape)).encode(), images.contiguous().numpy().data]
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of ``images`` (N, C, H, W) uint8, scaled to [0, 1].
+
+    A constant channel gets the standard deviation 1, so that normalising it gives zeros and not infinities.
+    """
+    total = torch.zeros(images.shape[1], dtype=torch.int64)
+    squares = torch.zeros_like(total)
+    for start in range(0, len(images), 1024):
+        values = images[start : start + 1024].int()
+        total += values.sum((0, 2, 3))
+        squares += values.square().sum((0, 2, 3))
+    count = images.numel() / images.shape[1]
+    mean = total / count / 255
+    deviation = (squares / count / 255**2 - mean**2).clamp(min=0).sqrt()
+    return tuple(mean.tolist()), tuple(torch.where(deviation > 1e-6, deviation, 1.0).tolist())
+
+
+def check_labels(labels: Tensor, class_count: int, *, first_id: int, where: str) -> None:
+    """Refuse a label outside [0, C).
+
+    Raises:
+        DataError: names the first such label and its example.
+    """
+    wrong = ((labels < 0) | (labels >= class_count)).nonzero()[:, 0]
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataError(
+            f"label {int(labels[row])} of row {row} (id {first_id + row}) is outside 0 … {class_count - 1}",
+            where=where,
+            why=f"the data set has {class_count} classes; {len(wrong)} labels are outside",
+            fix="mend the labels or the list of classes",
+        )
+
+
+def check_class_names(class_names: Sequence[str], *, where: str) -> None:
+    """Refuse fewer than two classes, and two of one name.
+
+    Raises:
+        DataError: says which.
+    """
+    if len(class_names) < 2:
+        raise DataError(f"there is {len(class_names)} class, and a classifier needs at least two", where=where, fix="add the other classes")
+    twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
+    if twice:
+        raise DataError(f"two classes are called {twice[0]!r}", where=where, fix="give each class a name of its own")
+
+
+def no_test(name: str, *, where: str, fix: str) -> DataError:
+    """The message for a test set that is not there."""
+    return DataError(f"{name} has no test set", where=where, why="the final numbers are measured on it", fix=fix)

@@ -1,0 +1,60 @@
+"""Small pictures, decoded once and held as one uint8 tensor: a batch is a gather."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from darkknowledge.contract import Batch
+from darkknowledge.data._augment import RECIPES, Augmentation
+from darkknowledge.errors import UsageError, close_match
+
+
+@dataclass(frozen=True, slots=True)
+class ImageExamples:
+    """Examples in memory: ``images`` (N, C, H, W) uint8, ``ids`` (N,) int64, ``labels`` (N,) int64.
+
+    They may lie on any device; batches are made where they lie, and are the same on each.
+    """
+
+    images: Tensor
+    ids: Tensor
+    labels: Tensor
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> ImageExamples:
+        """The same examples on another device, so that gathering and augmentation happen there."""
+        return replace(self, images=self.images.to(device), ids=self.ids.to(device), labels=self.labels.to(device))
+
+    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
+        """Batches of the examples at ``positions``; see `contract.Examples`."""
+        positions = positions.to(self.images.device)
+        for start in range(0, len(positions), batch_size):
+            rows = positions[start : start + batch_size]
+            ids = self.ids.index_select(0, rows)
+            pictures = self.images.index_select(0, rows)
+            if view is not None:
+                pictures = self.augmentation(pictures, seed=self.seed, ids=ids, view=view)
+            # The product, unlike the quotient by 255, is rounded alike on every device.
+            yield Batch(ids, pictures.float().mul_(1 / 255), self.labels.index_select(0, rows))
+
+    def select(self, positions: Tensor, *, labels: Tensor) -> ImageExamples:
+        """The examples at ``positions`` alone, with these ``labels``."""
+        return replace(self, images=self.images[positions], ids=self.ids[positions], labels=labels)
+
+    def augmented(self, name: str, *, seed: int) -> ImageExamples:
+        """The same examples whose views follow the recipe ``name``.
+
+        Raises:
+            UsageError: there is no such recipe for small pictures.
+        """
+        if name not in RECIPES:
+            raise UsageError(f"there is no augmentation {name!r} for small pictures", where="augment", fix=close_match(name, RECIPES))
+        return replace(self, augmentation=RECIPES[name], seed=seed)
