@@ -1,0 +1,136 @@
+"""What the formulas refuse, before they compute.
+
+Shapes and dtypes are always checked. Values are looked at on the CPU only: on an accelerator each look would make the host wait for the device,
+once a step. There the data rooms, which check labels when they load them, are the guard.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from darkknowledge.contract import IGNORED
+from darkknowledge.errors import UsageError
+
+
+def check_temperature(temperature: float) -> float:
+    """The temperature as a float.
+
+    Raises:
+        UsageError: it is no finite number above 0.
+    """
+    if not _is_number(temperature) or not math.isfinite(temperature) or temperature <= 0:
+        raise UsageError(
+            f"temperature={temperature!r} is no finite number above 0",
+            why="logits are divided by it",
+            fix="choose one between 1 and 20, or objective logit_matching for the limit of a high temperature",
+        )
+    return float(temperature)
+
+
+def check_fraction(name: str, value: float) -> float:
+    """A number in [0, 1], as a float.
+
+    Raises:
+        UsageError: it is none; the message calls it ``name``.
+    """
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise UsageError(f"{name}={value!r} is not between 0 and 1")
+    return float(value)
+
+
+def check_weight(name: str, value: float) -> float:
+    """A finite number that is not negative, as a float.
+
+    Raises:
+        UsageError: it is none; the message calls it ``name``.
+    """
+    if not _is_number(value) or not math.isfinite(value) or value < 0:
+        raise UsageError(f"{name}={value!r} is no finite number of at least 0")
+    return float(value)
+
+
+def check_logits(student: Tensor, what: str = "student logits") -> None:
+    """Logits of a batch are floating-point (B, C) with at least two classes.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if student.ndim != 2 or not student.is_floating_point():
+        raise UsageError(
+            f"{what} have shape {tuple(student.shape)} and dtype {student.dtype}; floating-point (B, C) is expected",
+            fix="move the classes to the last dimension and flatten the others, one row for each example",
+        )
+    if student.shape[1] < 2:
+        raise UsageError(
+            f"{what} have shape {tuple(student.shape)}: one class",
+            why="the softmax over a single class is always 1, so nothing could be learned",
+            fix="give the network one logit for each class",
+        )
+
+
+def check_pair(student: Tensor, teacher: Tensor, what: str = "teacher logits") -> None:
+    """The teacher's answer has the shape of the student's logits: nothing is broadcast.
+
+    Raises:
+        UsageError: it has another shape, or either is no floating-point (B, C).
+    """
+    check_logits(student)
+    if student.shape != teacher.shape:
+        raise UsageError(
+            f"student logits have shape {tuple(student.shape)} and {what} {tuple(teacher.shape)}",
+            why="each example needs the same classes, in the same order, from both; nothing is broadcast",
+            fix="give the student the teacher's number of classes, and both the same batch",
+        )
+    check_logits(teacher, what)
+
+
+def check_probabilities(probabilities: Tensor) -> None:
+    """Each row is non-negative and sums to 1 within 0.01 (on the CPU, see above).
+
+    Raises:
+        UsageError: a row is no distribution, as when logits were passed.
+    """
+    if not _can_look(probabilities):
+        return
+    totals = probabilities.detach().sum(-1, dtype=torch.float64)
+    if bool((probabilities < 0).any()) or bool(((totals - 1).abs() > 0.01).any()):
+        raise UsageError(
+            "probabilities are expected, and a row is negative somewhere or does not sum to 1",
+            fix="pass logits to the function for logits, log-probabilities to the one for log-probabilities",
+        )
+
+
+def check_labels(student: Tensor, labels: Tensor) -> None:
+    """Labels are integer (B,), each a class in [0, C) or `IGNORED` (the range on the CPU only, see above).
+
+    Raises:
+        UsageError: they are not.
+    """
+    rows, classes = student.shape
+    if labels.shape != (rows,) or labels.dtype == torch.bool or labels.is_floating_point():
+        raise UsageError(
+            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype} beside logits of shape {tuple(student.shape)}; "
+            f"integer class indices of shape ({rows},) are expected",
+            fix="for one probability per class use hard_label_from_probabilities",
+        )
+    if not _can_look(labels):
+        return
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != IGNORED)]
+    if len(wrong):
+        raise UsageError(
+            f"label {int(wrong[0])} is no class: the logits have {classes} classes, 0 to {classes - 1}",
+            fix=f"number the classes from 0, and mark examples without a label with {IGNORED}",
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _can_look(tensor: Tensor) -> bool:
+    """Whether its values can be read without waiting for a device or breaking a compiled graph."""
+    return tensor.is_cpu and not torch.compiler.is_compiling()

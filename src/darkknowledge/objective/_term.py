@@ -1,0 +1,76 @@
+"""What a term of an objective is: a formula per example, and the one place where examples become a mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from darkknowledge.contract import IGNORED
+from darkknowledge.errors import UsageError
+
+
+class Term(nn.Module, ABC):
+    """A thin module over a function per example. Write your own by giving ``needs``, `per_example` and `formula`.
+
+    Called alone it takes the student's logits and then what it needs, teacher logits before labels, and returns the mean over the valid examples.
+    A `Mixture` weighs several.
+    """
+
+    needs: ClassVar[frozenset[str]]
+    """Of {"teacher", "labels"}: what the term compares the student with."""
+
+    temperature: float = 1.0
+    """Where a teacher of several members is averaged (`contract.Output.logits`); ``math.inf`` is the limit of a high temperature."""
+
+    @abstractmethod
+    def per_example(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+        """The term's value (B,) for logits (B, C) and labels (B,), 0 for an example that does not count. What is not needed may be None."""
+
+    @abstractmethod
+    def formula(self) -> str:
+        """The term in one line of text, with student logits z, teacher logits v and labels y."""
+
+    def count(self, labels: Tensor) -> Tensor:
+        """Number of examples that count, a scalar on the labels' device: those with a label if the term needs labels, else all."""
+        if "labels" in self.needs:
+            return (labels != IGNORED).sum()
+        return torch.full((), len(labels), device=labels.device)
+
+    def forward(self, student: Tensor, *targets: Tensor) -> Tensor:
+        """Mean over the valid examples, a scalar; 0, with a graph, where there is none.
+
+        Raises:
+            UsageError: more or fewer targets than the term needs, or shapes that do not fit.
+        """
+        names = [name for name in ("teacher", "labels") if name in self.needs]
+        if len(targets) != len(names):
+            raise UsageError(
+                f"{type(self).__name__} got {len(targets)} arguments after the student's logits and takes {len(names)}: {', '.join(names)}",
+                fix="DistillationLoss takes teacher logits and labels" if len(targets) == 2 else "",
+            )
+        given = dict(zip(names, targets, strict=True))
+        values = self.per_example(student, given.get("teacher"), given.get("labels"))
+        return mean(values, self.count(given.get("labels", values)))
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return self.formula()
+
+
+def mean(values: Tensor, count: Tensor) -> Tensor:
+    """The one reduction: the sum of a term's values over the number of examples that count, which may be those of a larger batch."""
+    return values.sum() / count.clamp_min(1)
+
+
+def needed(target: Tensor | None, name: str) -> Tensor:
+    """A target that the term cannot do without.
+
+    Raises:
+        UsageError: it is None.
+    """
+    if target is None:
+        raise UsageError(f"{name} are needed and None was given")
+    return target
