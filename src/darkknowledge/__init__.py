@@ -1,1 +1,71 @@
+"""Knowledge distillation for PyTorch: train a teacher, distill a student, see what was learned.
+
+The names below are the public ones. They are imported when they are first asked for, because torch takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from darkknowledge.data import Dataset
+    from darkknowledge.model import Network
+    from darkknowledge.objective import DistillationLoss, Mixture
+    from darkknowledge.pipeline._measuring import Evaluation
+    from darkknowledge.pipeline._training import Trained
+    from darkknowledge.pipeline.distill import distill
+    from darkknowledge.pipeline.evaluate import evaluate
+    from darkknowledge.pipeline.list import list_runs
+    from darkknowledge.pipeline.run import Comparison, run
+    from darkknowledge.pipeline.train import train
+    from darkknowledge.teacher import Ensemble, Frozen
+    from darkknowledge.training.lightning_module import DistillationModule
+    from darkknowledge.training.recipe import Recipe
+
 __version__ = "0.1.0.dev0"
+
+_HOME = {
+    "Comparison": "pipeline.run",
+    "Dataset": "data",
+    "DistillationLoss": "objective",
+    "DistillationModule": "training.lightning_module",
+    "Ensemble": "teacher",
+    "Evaluation": "pipeline._measuring",
+    "Frozen": "teacher",
+    "Mixture": "objective",
+    "Network": "model",
+    "Recipe": "training.recipe",
+    "Trained": "pipeline._training",
+    "distill": "pipeline.distill",
+    "evaluate": "pipeline.evaluate",
+    "list_runs": "pipeline.list",
+    "run": "pipeline.run",
+    "train": "pipeline.train",
+}
+
+__all__ = [
+    "Comparison",
+    "Dataset",
+    "DistillationLoss",
+    "DistillationModule",
+    "Ensemble",
+    "Evaluation",
+    "Frozen",
+    "Mixture",
+    "Network",
+    "Recipe",
+    "Trained",
+    "__version__",
+    "distill",
+    "evaluate",
+    "list_runs",
+    "run",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""."""
+"""``dk STAGE key=value``: Hydra's grammar, checked settings, one message for a mistake."""

@@ -43,12 +43,12 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path | None, *, kind: str, config: dict[str, Any], needed_bytes: int = 0) -> RunFolder:
+    def create(cls, path: Path | None, *, kind: str, config: dict[str, Any]) -> RunFolder:
         """Make the folder, or a new one with a unique name under ``runs/``, and write what is known before the work begins.
 
         Raises:
             UsageError: the folder exists.
-            ResourceError: it cannot be written, or the disk has less than ``needed_bytes`` free.
+            ResourceError: it cannot be written.
         """
         path = path or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(2)}"
         try:
@@ -63,7 +63,6 @@ class RunFolder:
         except OSError as error:
             raise storage_error(error, path) from error
         try:
-            _require_space(path, needed_bytes)
             run = cls(path)
             write_text(path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
             write_json(path / "environment.json", environment())
@@ -93,6 +92,20 @@ class RunFolder:
     def note(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
         write_json(self.path / "run.json", {**self.record, **facts})
+
+    def require_space(self, needed: int) -> None:
+        """Refuse to begin what would fill the disk.
+
+        Raises:
+            ResourceError: fewer than ``needed`` bytes are free.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise ResourceError(
+                f"not enough space for the run: {needed / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free",
+                where=str(self.path),
+                fix="free some space or choose another folder with out=…",
+            )
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -161,16 +174,6 @@ def lock(path: Path) -> Iterator[None]:
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
         file.flush()
         yield
-
-
-def _require_space(path: Path, needed_bytes: int) -> None:
-    free = shutil.disk_usage(path).free
-    if free < needed_bytes:
-        raise ResourceError(
-            f"not enough space for the run: {needed_bytes / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free",
-            where=str(path),
-            fix="free some space or choose another folder with out=…",
-        )
 
 
 def _command() -> str:

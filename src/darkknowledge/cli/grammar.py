@@ -1,0 +1,65 @@
+"""The words of the command line made into overrides of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from darkknowledge.cli.help import CONF
+from darkknowledge.errors import UsageError
+
+_GROUPS = {"data": "data", "model": "model", "objective": "objective", "student": "model@student", "teacher.model": "model@teacher.model"}
+"""Keys that choose a file of the configuration, and the group that it lies in."""
+_LIBRARIES = ("timm", "torchvision")
+
+
+def jobs(overrides: Sequence[str], *, multirun: bool) -> list[tuple[str, ...]]:
+    """One list of overrides for each job of a grid; without ``multirun`` there is one.
+
+    Raises:
+        UsageError: an override that cannot be read, or a grid without ``-m``.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    values = []
+    for override in overrides:
+        try:
+            parsed = OverridesParser.create().parse_override(override)
+        except HydraException as error:
+            line = str(error).splitlines()[0]
+            fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
+            raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None
+        if parsed.is_sweep_override() and not multirun:
+            raise UsageError(f"{override!r} names several values", fix=f"-m runs a grid; one list is written {_as_list(override)}")
+        key = override.partition("=")[0]
+        swept = parsed.is_sweep_override()
+        values.append([f"{key}={value}" for value in parsed.sweep_string_iterator()] if swept else [override])
+    return [tuple(job) for job in product(*values)]
+
+
+def _as_list(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}=[{value}]"
+
+
+def expand(stage: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides in Hydra's own words: ``student=NAME`` names a file, ``teacher=…`` its source, ``dk run`` the data set's experiment."""
+    expanded = [word for override in overrides for word in _expand(stage, override)]
+    if stage == "run" and not any(word.startswith("experiment=") for word in expanded):
+        data = next((word.removeprefix("data=") for word in reversed(expanded) if word.startswith("data=")), "digits")
+        if (CONF / "experiment" / f"{data}.yaml").is_file():
+            expanded.insert(0, f"experiment={data}")
+    return expanded
+
+
+def _expand(stage: str, override: str) -> list[str]:
+    key, _, value = override.partition("=")
+    if key == "teacher" and stage in ("distill", "run"):
+        return [f"teacher.source={value}"]
+    if key not in _GROUPS:
+        return [override]
+    if ":" not in value:
+        return [f"{_GROUPS[key]}={value}"]
+    library = value.partition(":")[0]
+    return [f"{_GROUPS[key]}={library if library in _LIBRARIES else 'plugin'}", f"{key}.name={value}"]

@@ -1,0 +1,115 @@
+"""The program ``dk`` (also ``darkknowledge``): flags, stages, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from darkknowledge import __version__
+from darkknowledge.cli.help import HELP, STAGES
+from darkknowledge.errors import DarkKnowledgeError, UsageError, close_match
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the command line asks for."""
+
+    stage: str
+    overrides: tuple[str, ...] = ()
+    help: bool = False
+    version: bool = False
+    show_config: bool = False
+    dry_run: bool = False
+    multirun: bool = False
+    debug: bool = False
+
+
+FLAGS = {
+    "--help": "help",
+    "-h": "help",
+    "--version": "version",
+    "--dry-run": "dry_run",
+    "-m": "multirun",
+    "--multirun": "multirun",
+    "--debug": "debug",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code (see `darkknowledge.errors`)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _run(parse(arguments)), debug="--debug" in arguments)
+
+
+def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do ``work``; a known error becomes its message on the error stream and its exit code."""
+    try:
+        return work()
+    except DarkKnowledgeError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("error: interrupted", file=sys.stderr)
+        return 130
+
+
+def parse(arguments: Sequence[str]) -> Call:
+    """The call that the arguments spell.
+
+    Raises:
+        UsageError: an unknown flag or stage, or a word that is no ``key=value``.
+    """
+    found: dict[str, bool] = {}
+    words = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument in ("--cfg", "-c"):
+            _expect_job(next(waiting, None))
+            found["show_config"] = True
+        elif argument in FLAGS:
+            found[FLAGS[argument]] = True
+        elif argument.startswith("-"):
+            raise UsageError(f"unknown flag {argument}", fix=close_match(argument, [*FLAGS, "--cfg"]))
+        else:
+            words.append(argument)
+    stage = words.pop(0) if words and "=" not in words[0] else ""
+    if not found.get("version") and (stage or not found.get("help")):
+        _expect_stage(stage, words)
+    return Call(stage, tuple(words), **found)
+
+
+def _expect_job(word: str | None) -> None:
+    if word != "job":
+        raise UsageError(f"--cfg shows the job's configuration, not {word!r}", fix="write --cfg job")
+
+
+def _expect_stage(stage: str, words: Sequence[str]) -> None:
+    if not stage:
+        raise UsageError("no stage is named", fix=f"write dk STAGE key=value …, with STAGE one of {', '.join(STAGES)}; dk --help explains")
+    if stage not in STAGES:
+        raise UsageError(f"there is no stage {stage!r}", fix=close_match(stage, STAGES))
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            raise UsageError(f"{word!r} is no key=value", fix=f"for example: dk {STAGES[stage].example}")
+
+
+def _run(call: Call) -> int:
+    if call.version:
+        print(f"darkknowledge {__version__}")
+        return 0
+    if call.help:
+        print(STAGES[call.stage].help() if call.stage else HELP)
+        return 0
+    # Hydra, and behind the stages torch, are imported only when there is work.
+    from darkknowledge.cli.stages import run_jobs
+
+    return run_jobs(call.stage, call.overrides, show_config=call.show_config, dry_run=call.dry_run, multirun=call.multirun)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Each stage from the command line: compose, check, then do it or say what would be done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+
+from darkknowledge.cli.compose import compose, to_yaml
+from darkknowledge.cli.grammar import expand, jobs
+from darkknowledge.pipeline.settings import DistillSettings, EvaluateSettings, ListSettings, RunSettings, TrainSettings, validate
+
+SCHEMAS: Mapping[str, type[BaseModel]] = {
+    "run": RunSettings,
+    "train": TrainSettings,
+    "distill": DistillSettings,
+    "evaluate": EvaluateSettings,
+    "list": ListSettings,
+}
+
+
+def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run: bool, multirun: bool) -> int:
+    """Do every job of the command line; all are checked before the first begins."""
+    grid = jobs(overrides, multirun=multirun)
+    values = [_numbered(compose(stage, expand(stage, job)), index, len(grid)) for index, job in enumerate(grid)]
+    if show_config:
+        print("\n".join(to_yaml(each) for each in values), end="")
+        return 0
+    settings = [validate(SCHEMAS[stage], each) for each in values]
+    for job, each in zip(grid, settings, strict=True):
+        if len(grid) > 1:
+            print(f"job: {' '.join(job)}", file=sys.stderr)
+        if dry_run:
+            from darkknowledge.cli.plan import plan
+
+            print(plan(stage, each))
+        else:
+            STAGES[stage](each, Console())
+    return 0
+
+
+def _numbered(values: dict[str, Any], index: int, count: int) -> dict[str, Any]:
+    """The jobs of a grid lie in numbered folders under ``out``."""
+    return values | {"out": f"{values['out']}/{index}"} if count > 1 and values.get("out") else values
+
+
+def _train(settings: TrainSettings, console: Console) -> None:
+    from darkknowledge.cli.tables import show_trained
+    from darkknowledge.pipeline.train import train_from
+
+    show_trained(train_from(settings), console)
+
+
+def _distill(settings: DistillSettings, console: Console) -> None:
+    from darkknowledge.cli.tables import show_trained
+    from darkknowledge.pipeline.distill import distill_from
+
+    show_trained(distill_from(settings), console)
+
+
+def _run(settings: RunSettings, console: Console) -> None:
+    from darkknowledge.cli.tables import show_comparison
+    from darkknowledge.pipeline.run import run_from
+
+    show_comparison(run_from(settings), console)
+
+
+def _evaluate(settings: EvaluateSettings, console: Console) -> None:
+    from darkknowledge.cli.tables import show_evaluations
+    from darkknowledge.pipeline.evaluate import evaluate_from
+
+    show_evaluations(evaluate_from(settings, report=Console(stderr=True).print), console)
+
+
+def _list(settings: ListSettings, console: Console) -> None:
+    from darkknowledge.cli.tables import show_runs
+    from darkknowledge.pipeline.list import list_runs
+
+    show_runs(list_runs(settings.root), settings.root, console)
+
+
+STAGES: Mapping[str, Callable[[Any, Console], None]] = {
+    "run": _run,
+    "train": _train,
+    "distill": _distill,
+    "evaluate": _evaluate,
+    "list": _list,
+}

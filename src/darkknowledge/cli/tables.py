@@ -1,0 +1,126 @@
+"""Results on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from darkknowledge.analysis import summarise
+from darkknowledge.pipeline._measuring import Evaluation
+from darkknowledge.pipeline._training import Trained
+from darkknowledge.pipeline.list import RunSummary
+from darkknowledge.pipeline.run import Comparison
+
+
+def show_trained(trained: Trained, console: Console) -> None:
+    """The validation scores and where the run lies."""
+    if trained.last is not None and trained.best is not None:
+        console.print(f"validation accuracy {trained.last.accuracy:.2%} after the last epoch, {trained.best.accuracy:.2%} at best", highlight=False)
+    console.print(f"run: {trained.path}", highlight=False, soft_wrap=True)
+
+
+def show_evaluations(evaluations: Sequence[Evaluation], console: Console) -> None:
+    """A column a run."""
+    table = Table("", *(evaluation.name for evaluation in evaluations), title=f"{evaluations[0].split} split")
+    for label, cells in _rows([[evaluation] for evaluation in evaluations]):
+        table.add_row(label, *cells)
+    console.print(table)
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Teacher, student alone, student distilled; then what distillation brought, and where the runs lie."""
+    n = len(comparison.alone)
+    table = Table("", "teacher", "student alone", "student distilled", title=f"test split, students: mean ± sd over {n} seed{'s'[: n != 1]}")
+    for label, cells in _rows([[comparison.teacher], comparison.alone, comparison.distilled]):
+        table.add_row(label, *cells)
+    console.print(table)
+    for line in describe_gain(comparison):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"run: {comparison.path}", highlight=False, soft_wrap=True)
+
+
+def describe_gain(comparison: Comparison) -> list[str]:
+    """The difference between the arms, pair by pair, and the share of the gap that was recovered."""
+    gain, gap = comparison.gain, comparison.gap
+    interval = f" (95 % interval {gain.interval.low:.1f} to {gain.interval.high:.1f}, paired t, p = {gain.p_value:.2g})" if gain.interval else ""
+    tests = ", ".join(f"+{test.only_first} −{test.only_second} (p = {test.p_value:.2g})" for test in comparison.tests)
+    if gap.share is None:
+        share = "n/a: the gap between student and teacher may be nothing"
+    else:
+        share = f"{gap.share:.0%}" + (f" (95 % interval {gap.interval.low:.0%} to {gap.interval.high:.0%})" if gap.interval else "")
+    return [
+        f"errors saved by distillation: {gain.difference:.1f} per seed{interval}",
+        f"McNemar for each seed, examples won and lost: {tests}",
+        f"share of the gap to the teacher recovered: {share}",
+    ]
+
+
+def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
+    """A line a run."""
+    if not runs:
+        console.print(f"no runs under {root}")
+        return
+    table = Table("run", "kind", "status", "data", "network", "seed", "validation", "test", "started")
+    for run in runs:
+        scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
+        seed = "" if run.seed is None else str(run.seed)
+        table.add_row(str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
+    console.print(table)
+
+
+def _rows(arms: Sequence[Sequence[Evaluation]]) -> list[tuple[str, list[str]]]:
+    """The measures, a row each, with a cell for each arm, whose evaluations differ by seed alone."""
+    examples = arms[0][0].accuracy.examples
+    costs = [next((evaluation.cost for evaluation in arm if evaluation.cost), None) for arm in arms]
+    rows = [
+        (f"errors of {examples:,}", [_spread([evaluation.accuracy.errors for evaluation in arm], ".1f") for arm in arms]),
+        ("error", [_spread([100 * (1 - evaluation.accuracy.top1) for evaluation in arm], ".2f", " %") for arm in arms]),
+        ("95 % interval", [_interval([100 * (1 - evaluation.accuracy.top1) for evaluation in arm], examples) for arm in arms]),
+        ("NLL", [_spread([evaluation.calibration.nll for evaluation in arm], ".4f") for arm in arms]),
+        ("ECE", [_spread([100 * evaluation.calibration.ece for evaluation in arm], ".2f", " %") for arm in arms]),
+        ("agrees with teacher", [_agreement(arm) for arm in arms]),
+    ]
+    if all(costs):
+        rows += [
+            ("parameters", [f"{cost.parameters:,}" for cost in costs if cost]),
+            ("MACs", [f"{cost.macs:,}" for cost in costs if cost]),
+            ("file", [f"{cost.file_bytes / 1e6:.2f} MB" if cost.file_bytes else "n/a" for cost in costs if cost]),
+        ]
+        for index, timing in enumerate(costs[0].latency if costs[0] else ()):
+            label = f"latency, batch {timing.batch_size} ({timing.threads} thread{'s'[: timing.threads != 1]})"
+            rows.append((label, [_time(cost.latency[index]) for cost in costs if cost]))
+    return rows
+
+
+def _spread(values: Sequence[float], form: str, unit: str = "") -> str:
+    summary = summarise(values)
+    if summary.sd is None:
+        return f"{values[0]}{unit}" if isinstance(values[0], int) else f"{summary.mean:{form}}{unit}"
+    return f"{summary.mean:{form}} ± {summary.sd:{form}}{unit}"
+
+
+def _interval(rates: Sequence[float], examples: int) -> str:
+    """Over seeds the t interval; for a single network Wilson's interval over the examples (Wilson 1927), in per cent."""
+    summary = summarise(rates)
+    if summary.interval is not None:
+        return f"{max(summary.interval.low, 0):.2f} to {summary.interval.high:.2f} %"
+    p, z = rates[0] / 100, 1.959964
+    centre = (p + z**2 / (2 * examples)) / (1 + z**2 / examples)
+    half = z * math.sqrt(p * (1 - p) / examples + z**2 / (4 * examples**2)) / (1 + z**2 / examples)
+    return f"{100 * (centre - half):.2f} to {100 * (centre + half):.2f} %"
+
+
+def _agreement(arm: Sequence[Evaluation]) -> str:
+    values = [100 * evaluation.fidelity.overall.at_1 for evaluation in arm if evaluation.fidelity]
+    return _spread(values, ".2f", " %") if values else "–"
+
+
+def _time(latency: object) -> str:
+    from darkknowledge.analysis import Latency
+
+    assert isinstance(latency, Latency)
+    return f"{1e3 * latency.median:.3g} ms ({1e3 * latency.first_quartile:.3g}–{1e3 * latency.third_quartile:.3g})"

@@ -1,0 +1,122 @@
+"""From settings, or from ready objects, to what a stage works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from darkknowledge import data as data_room
+from darkknowledge import model as model_room
+from darkknowledge import objective as objective_room
+from darkknowledge.contract import Objective, Report, Teacher
+from darkknowledge.data import Dataset
+from darkknowledge.errors import DataError, UsageError
+from darkknowledge.model import Network
+from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
+from darkknowledge.runs.folder import open_run
+from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
+
+
+def load_data(settings: DataSettings) -> Dataset:
+    """The data set of the settings."""
+    return data_room.load(settings.name, **settings.options())
+
+
+def as_settings(model: str | Mapping[str, Any] | Network) -> str | Mapping[str, Any]:
+    """How a run records a network that it was handed: what it was built from."""
+    return {"name": model.spec.name, **model.spec.options} if isinstance(model, Network) else model
+
+
+def build_objective(settings: ObjectiveSettings, *, has_teacher: bool, has_labels: bool) -> Objective:
+    """The objective of the settings.
+
+    Raises:
+        UsageError: it needs a teacher or labels that are not there, or has no use for the teacher that is.
+    """
+    objective = objective_room.build(settings.name, **settings.options())
+    for need, there in (("teacher", has_teacher), ("labels", has_labels)):
+        if need in objective.needs and not there:
+            advice = {"teacher": "use distill, or objective=hard_label", "labels": "choose an objective without labels, such as hinton, or alpha=1"}
+            raise UsageError(f"objective={settings.name} needs {need}, and there are none", where=objective.formula(), fix=advice[need])
+    if has_teacher and "teacher" not in objective.needs:
+        raise UsageError(
+            f"objective={settings.name} has no use for a teacher", where=objective.formula(), fix="choose another objective, or use train"
+        )
+    return objective
+
+
+def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: Report) -> Network:
+    """A network for the data's classes, its weights drawn from ``seed`` alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model_room.build(
+            settings.name,
+            num_classes=len(data.class_names),
+            input_shape=data.input_shape,
+            mean=data.mean,
+            std=data.std,
+            class_names=data.class_names,
+            checkpoint=settings.checkpoint,
+            report=report,
+            **settings.options(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One network of a teacher: what it is called in messages, and itself."""
+
+    name: str
+    network: Network
+    class_names: tuple[str, ...]
+
+
+def load_members(settings: TeacherSettings, data: Dataset, *, plugins: Sequence[str] = (), report: Report = print) -> list[Member]:
+    """The networks that the settings name: run folders, folders of a saved model, or networks by name with their own weights."""
+    if not settings.source:
+        raise UsageError("no teacher is named", fix="give teacher=runs/… (one run), or teacher=[runs/a,runs/b] (an ensemble)")
+    return [_load_member(source, data, plugins, report) for source in settings.source]
+
+
+def _load_member(source: str | ModelSettings, data: Dataset, plugins: Sequence[str], report: Report) -> Member:
+    if isinstance(source, ModelSettings) or ":" in source:
+        settings = source if isinstance(source, ModelSettings) else ModelSettings(name=source, pretrained=True)
+        network = build_network(settings, data, seed=0, report=report)
+        return Member(settings.name, network, network.spec.class_names)
+    folder = Path(source)
+    if not (folder / "config.json").is_file():
+        folder = open_run(folder).path / "model"
+    network = model_room.load(folder, plugins=plugins)
+    return Member(source, network, network.spec.class_names)
+
+
+def assemble_teacher(members: Sequence[Member], settings: TeacherSettings) -> Teacher:
+    """One teacher of one network or of several."""
+    frozen = [Frozen(member.network, member.class_names) for member in members]
+    if len(frozen) == 1 and settings.weights is None:
+        return frozen[0]
+    return Ensemble(frozen, average=settings.average, weights=settings.weights)
+
+
+def examine_teacher(teacher: Teacher, data: Dataset, *, temperature: float, check: bool, report: Report) -> dict[str, Any]:
+    """Measure the teacher before the first step, print what was found, and refuse one that knows nothing of this data.
+
+    Raises:
+        IntegrityError: its classes are not the data's, or its accuracy is near chance.
+    """
+    check_pairing(teacher.class_names, data.class_names)
+    if not len(data.validation):
+        raise DataError("there is no validation split to measure the teacher on", fix="set data.validation above 0, for example 0.1")
+    found = examine(teacher, data.validation, temperature=temperature)
+    if found.accuracy is not None:
+        report(
+            f"teacher: accuracy {found.accuracy:.2%} on {found.labelled:,} validation examples; its soft targets at temperature {temperature:g} hold "
+            f"{found.effective_classes_median:.2f} effective classes (median)"
+        )
+    for line in verdict(found, allow_near_chance=not check):
+        report(f"warning: {line}")
+    return asdict(found)

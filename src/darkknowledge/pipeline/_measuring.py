@@ -1,0 +1,109 @@
+"""What a network answers on a split, and everything that is measured from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from darkknowledge.analysis import (
+    Accuracy,
+    Calibration,
+    Cost,
+    Fidelity,
+    TemperatureFit,
+    correct,
+    fit_temperature,
+    measure_accuracy,
+    measure_calibration,
+    measure_cost,
+    measure_fidelity,
+)
+from darkknowledge.contract import IGNORED, Examples, Teacher
+from darkknowledge.runs.files import write_bytes, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Logits (N, C) at temperature 1 for the examples with these ids and labels (N,)."""
+
+    ids: Tensor
+    labels: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A network, or an ensemble, on a split: how right, how well calibrated, how close to its teacher, how costly.
+
+    ``temperature`` is the scalar temperature fitted on the validation split, which would calibrate the network.
+    """
+
+    name: str
+    split: str
+    accuracy: Accuracy
+    calibration: Calibration
+    temperature: TemperatureFit | None
+    fidelity: Fidelity | None
+    cost: Cost | None
+    answers: Answers
+
+    @property
+    def right(self) -> Tensor:
+        """For each labelled example whether the answer is right, (N,) bool."""
+        return correct(self.answers.logits, self.answers.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the answers have a file of their own."""
+        names = ("accuracy", "calibration", "temperature", "fidelity", "cost")
+        parts = {name: getattr(self, name) for name in names}
+        return {"name": self.name, "split": self.split} | {name: asdict(part) if part else None for name, part in parts.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder."""
+        tensors = {"ids": self.answers.ids, "labels": self.answers.labels, "logits": self.answers.logits}
+        write_bytes(folder / f"answers-{self.split}.safetensors", to_safetensors(tensors))
+        write_json(folder / f"evaluation-{self.split}.json", self.to_dict())
+
+
+@torch.no_grad()
+def answer(teacher: Teacher, examples: Examples, *, batch_size: int = 1024) -> Answers:
+    """The answers of a network or an ensemble to the plain pictures of a split, float32, ragged last batch included."""
+    batches = list(examples.batches(torch.arange(len(examples)), batch_size=batch_size, view=None))
+    logits = [teacher(batch).logits(1.0).float() for batch in batches]
+    return Answers(torch.cat([batch.ids for batch in batches]), torch.cat([batch.labels for batch in batches]), torch.cat(logits))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is evaluated: how it answers, the networks that it runs, and the files that hold their weights."""
+
+    name: str
+    teacher: Teacher
+    networks: Sequence[nn.Module]
+    files: Sequence[Path] = ()
+
+
+def evaluate_subject(
+    subject: Subject, examples: Examples, *, split: str, validation: Examples, reference: Answers | None = None, cost: bool = True
+) -> Evaluation:
+    """Measure one subject; ``reference`` are its teacher's answers to the same examples."""
+    found = answer(subject.teacher, examples)
+    labelled = bool(len(validation)) and bool((validation.labels != IGNORED).any())
+    chosen = answer(subject.teacher, validation) if labelled else None
+    example = next(iter(examples.batches(torch.arange(1), batch_size=1, view=None))).inputs
+    return Evaluation(
+        name=subject.name,
+        split=split,
+        accuracy=measure_accuracy(found.logits, found.labels),
+        calibration=measure_calibration(found.logits, found.labels),
+        temperature=fit_temperature(chosen.logits, chosen.labels) if chosen else None,
+        fidelity=measure_fidelity(student=found.logits, teacher=reference.logits, labels=found.labels) if reference else None,
+        cost=measure_cost(subject.networks, example, files=subject.files) if cost else None,
+        answers=found,
+    )

@@ -1,0 +1,104 @@
+"""``evaluate``: finished runs on their test split, the only stage that opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from darkknowledge import model as model_room
+from darkknowledge.contract import Examples, Report
+from darkknowledge.data import Dataset
+from darkknowledge.errors import DarkKnowledgeError, IntegrityError
+from darkknowledge.pipeline._materials import assemble_teacher, load_data, load_members
+from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject
+from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, TeacherSettings, validate
+from darkknowledge.runs.folder import RunFolder, open_run
+from darkknowledge.teacher import Frozen, check_pairing
+
+
+def evaluate(
+    run: str | Path | Sequence[str | Path],
+    *,
+    split: str = "test",
+    weights: str = "last",
+    data: Dataset | None = None,
+    root: str | Path | None = None,
+    cost: bool = True,
+    threads: int | None = None,
+    plugins: tuple[str, ...] = (),
+) -> list[Evaluation]:
+    """Measure finished runs and keep the numbers and the answers in their folders.
+
+    Args:
+        run: a run folder, or several.
+        split: ``test``, or ``validation`` while choosing.
+        weights: of the ``last`` epoch (the primary number) or of the ``best`` on validation.
+        data: the data set, for runs that were given a ready one.
+        root: where the data lies now, when it is not where the run found it.
+        cost: also count parameters and multiply-adds and time the network.
+        threads: for torch, and so for the latencies; stated with them.
+        plugins: modules whose classes may be imported when a run names one.
+
+    Raises:
+        DarkKnowledgeError: what the class says.
+
+    Example::
+
+        (evaluation,) = darkknowledge.evaluate("runs/student")
+        evaluation.accuracy.errors
+    """
+    runs = [run] if isinstance(run, str | Path) else list(run)
+    values: dict[str, Any] = {"run": runs, "split": split, "weights": weights, "root": root, "cost": cost, "threads": threads, "plugins": plugins}
+    return evaluate_from(validate(EvaluateSettings, values), data=data, report=lambda line: None)
+
+
+def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, report: Report) -> list[Evaluation]:
+    """`evaluate` with checked settings."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    return [_evaluate_run(open_run(path), settings, data, report) for path in settings.run]
+
+
+def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
+    folder = run.path / ("model" if settings.weights == "last" else "best")
+    network = model_room.load(folder, plugins=settings.plugins)
+    found = data or _data_of(run, settings)
+    check_pairing(network.spec.class_names, found.class_names)
+    examples = found.open_test() if settings.split == "test" else found.validation
+    subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
+    reference = _teacher_answers(run, settings, found, examples, report)
+    evaluation = evaluate_subject(subject, examples, split=settings.split, validation=found.validation, reference=reference, cost=settings.cost)
+    if settings.weights == "last":
+        evaluation.save(run.path)
+    return evaluation
+
+
+def _data_of(run: RunFolder, settings: EvaluateSettings) -> Dataset:
+    """The run's own data set, refused when it is no longer the one that the run was trained on."""
+    values = run.config["data"] | ({"root": settings.root} if settings.root is not None else {})
+    data = load_data(validate(DataSettings, values))
+    if data.fingerprint != run.record["data_fingerprint"]:
+        raise IntegrityError(
+            f"the data is not what {run.path} was trained on",
+            where=str(values.get("root") or values["name"]),
+            why=f"its fingerprint is {data.fingerprint[:12]}…, the run has {run.record['data_fingerprint'][:12]}…",
+            fix="point root=… at the data of the run",
+        )
+    return data
+
+
+def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, examples: Examples, report: Report) -> Answers | None:
+    """What the run's teacher says to the same examples, where it still can be asked."""
+    values = run.config.get("teacher")
+    if values is None or not values["source"]:
+        return None
+    teacher = validate(TeacherSettings, values)
+    try:
+        members = load_members(teacher, data, plugins=settings.plugins)
+    except DarkKnowledgeError as error:
+        report(f"no agreement with the teacher for {run.path}: {error.what}")
+        return None
+    return answer(assemble_teacher(members, teacher), examples)

@@ -1,0 +1,58 @@
+"""``list``: the runs under a folder, as records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkknowledge.runs.files import read_json
+from darkknowledge.runs.folder import RunFolder
+from darkknowledge.runs.folder import list_runs as find_runs
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run folder in a line. Accuracies lie in [0, 1]; what is not known yet is ``None``."""
+
+    path: Path
+    kind: str
+    status: str
+    started: str
+    data: str
+    network: str
+    seed: int | None
+    validation_accuracy: float | None
+    test_accuracy: float | None
+
+
+def list_runs(root: str | Path = "runs") -> list[RunSummary]:
+    """The runs under ``root``, oldest first; the networks of a ``run`` follow it."""
+    found = []
+    for run in find_runs(root):
+        found += [_summarise(run), *map(_summarise, find_runs(run.path))]
+    return found
+
+
+def _summarise(run: RunFolder) -> RunSummary:
+    record, config = run.record, run.config
+    last = (record.get("validation") or {}).get("last") or {}
+    return RunSummary(
+        path=run.path,
+        kind=record["kind"],
+        status=record["status"],
+        started=record["started"],
+        data=config["data"]["name"],
+        network=(config.get("student") or config.get("model") or {}).get("name", ""),
+        seed=config["training"]["seed"] if record["kind"] != "run" else None,
+        validation_accuracy=last.get("accuracy"),
+        test_accuracy=_test_accuracy(run),
+    )
+
+
+def _test_accuracy(run: RunFolder) -> float | None:
+    path = run.path / "evaluation-test.json"
+    if not path.is_file():
+        return None
+    evaluation: dict[str, Any] = read_json(path)
+    return float(evaluation["accuracy"]["top1"])

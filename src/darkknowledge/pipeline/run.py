@@ -1,0 +1,195 @@
+"""``run``: the whole way. A teacher, and for each seed the same student alone and distilled; then what distillation brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recovered, mcnemar, paired_test
+from darkknowledge.contract import Report
+from darkknowledge.data import Dataset
+from darkknowledge.pipeline._materials import assemble_teacher, load_data, load_members
+from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
+from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
+from darkknowledge.pipeline.distill import distill_from
+from darkknowledge.pipeline.settings import (
+    DataSettings,
+    DistillSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    RunSettings,
+    TeacherSettings,
+    TrainSettings,
+    validate,
+)
+from darkknowledge.pipeline.train import train_from
+from darkknowledge.runs.files import write_json
+from darkknowledge.runs.folder import RunFolder
+from darkknowledge.teacher import Frozen
+from darkknowledge.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The teacher, and the students alone and distilled, a pair for each seed with the same initial weights and the same order of examples."""
+
+    path: Path
+    data: str
+    teacher: Evaluation
+    alone: Sequence[Evaluation]
+    distilled: Sequence[Evaluation]
+
+    def errors(self, arm: str) -> list[int]:
+        """Test errors of ``alone`` or ``distilled``, one a seed."""
+        return [evaluation.accuracy.errors for evaluation in getattr(self, arm)]
+
+    @property
+    def gain(self) -> PairedTest:
+        """Errors alone minus errors distilled, over the seeds."""
+        return paired_test(self.errors("alone"), self.errors("distilled"))
+
+    @property
+    def gap(self) -> GapRecovered:
+        """The share of the gap between student alone and teacher that distillation recovered."""
+        return gap_recovered(student_alone=self.errors("alone"), distilled=self.errors("distilled"), teacher=[self.teacher.accuracy.errors])
+
+    @property
+    def tests(self) -> list[McNemar]:
+        """For each seed McNemar's test of the distilled student (first) against the one alone (second)."""
+        return [mcnemar(distilled.right, alone.right) for distilled, alone in zip(self.distilled, self.alone, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "data": self.data,
+            "teacher": self.teacher.to_dict(),
+            "alone": [evaluation.to_dict() for evaluation in self.alone],
+            "distilled": [evaluation.to_dict() for evaluation in self.distilled],
+            "gain": asdict(self.gain),
+            "gap": asdict(self.gap),
+            "mcnemar": [asdict(test) for test in self.tests],
+        }
+
+
+def run(
+    data: str | Mapping[str, Any] = "digits",
+    *,
+    student: str | Mapping[str, Any] = "hinton_mlp",
+    teacher: Mapping[str, Any] | None = None,
+    objective: str | Mapping[str, Any] = "distillation",
+    training: Mapping[str, Any] | None = None,
+    seeds: int = 5,
+    logging: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    plugins: tuple[str, ...] = (),
+) -> Comparison:
+    """Train or load a teacher, train the student alone and distilled for each seed, and compare them on the test split.
+
+    Args:
+        data: a name, or a name with options.
+        student: a name, or a name with options; built anew for each seed.
+        teacher: ``source`` (runs or named models), or ``model``, ``members``, ``training`` and ``augment`` of one to train.
+        objective: of the distilled student; the one alone gets the labels only.
+        training: values of the `Recipe` of both students.
+        seeds: pairs of students.
+        logging: ``progress``, ``wandb``, ``project``, ``tensorboard``.
+        out: the folder to make, which holds a run folder for every network.
+        resume: go on with an interrupted run in ``out``; what is finished is kept.
+        plugins: modules whose classes may be imported when a run names one.
+
+    Raises:
+        DarkKnowledgeError: what the class says.
+    """
+    values = {
+        "data": data,
+        "student": student,
+        "teacher": teacher or {},
+        "objective": objective,
+        "training": training or {},
+        "seeds": seeds,
+        "logging": logging or {},
+        "out": out,
+        "resume": resume,
+        "plugins": plugins,
+    }
+    return run_from(validate(RunSettings, values))
+
+
+def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparison:
+    """`run` with checked settings."""
+    report = report or Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print
+    folder, fresh = open_folder("run", settings)
+    with folder.working():
+        with removed_on_failure(folder, fresh):
+            data = load_data(settings.data)
+        sources = settings.teacher.source or _train_teachers(settings, folder, data, report)
+        teaching = settings.teacher.plain().model_copy(update={"source": tuple(sources)})
+        pairs = [_train_pair(settings, folder, data, teaching, index, report) for index in range(settings.seeds)]
+        report("measuring on the test split")
+        comparison = _compare(settings, folder, data, teaching, pairs)
+        write_json(folder.path / "comparison.json", comparison.to_dict())
+    return comparison
+
+
+def _train_teachers(settings: RunSettings, folder: RunFolder, data: Dataset, report: Report) -> list[str]:
+    """Train the members of the teacher; the run folders."""
+    part = settings.data.model_copy(update={"augment": settings.teacher.augment or settings.data.augment})
+    seen = data if part == settings.data else load_data(part)
+    paths = []
+    for index in range(settings.teacher.members):
+        recipe = _with_seed(settings.teacher.training, index)
+        stage = _train_settings(settings, part, settings.teacher.model, recipe, folder.path / f"teacher-{index}")
+        paths.append(str(train_from(stage, data=seen, report=report if index == 0 else _silent).path))
+    return paths
+
+
+def _train_pair(
+    settings: RunSettings, folder: RunFolder, data: Dataset, teaching: TeacherSettings, index: int, report: Report
+) -> tuple[Trained, Trained]:
+    """The student of one seed, alone and distilled: equal initial weights, equal order, equal recipe."""
+    report = report if index == 0 else _silent
+    recipe = _with_seed(settings.training, index)
+    stage = _train_settings(settings, settings.data, settings.student, recipe, folder.path / f"alone-{index}")
+    alone = train_from(stage, data=data, report=report)
+    common = {name: getattr(settings, name) for name in ("data", "student", "objective", "logging", "resume", "plugins")}
+    with_teacher = DistillSettings(**common, teacher=teaching, training=recipe, out=folder.path / f"distilled-{index}")
+    return alone, distill_from(with_teacher, data=data, report=report)
+
+
+def _train_settings(settings: RunSettings, data: DataSettings, model: ModelSettings, recipe: Recipe, out: Path) -> TrainSettings:
+    common = {name: getattr(settings, name) for name in ("logging", "resume", "plugins")}
+    return TrainSettings(**common, data=data, model=model, objective=ObjectiveSettings(name="hard_label"), training=recipe, out=out)
+
+
+def _compare(
+    settings: RunSettings, folder: RunFolder, data: Dataset, teaching: TeacherSettings, pairs: Sequence[tuple[Trained, Trained]]
+) -> Comparison:
+    """Measure the teacher and every student on the test split; the costs, which all seeds share, are those of the first pair."""
+    examples = data.open_test()
+    members = load_members(teaching, data, plugins=settings.plugins)
+    files = [path for source in teaching.source if (path := Path(str(source)) / "model" / "model.safetensors").is_file()]
+    subject = Subject("teacher", assemble_teacher(members, teaching), [member.network for member in members], files)
+    teacher = evaluate_subject(subject, examples, split="test", validation=data.validation)
+
+    def measure(trained: Trained, reference: Answers, *, cost: bool) -> Evaluation:
+        weights = [trained.path / "model" / "model.safetensors"]
+        student = Subject(str(trained.path), Frozen(trained.network, data.class_names), [trained.network], weights)
+        evaluation = evaluate_subject(student, examples, split="test", validation=data.validation, reference=reference, cost=cost)
+        evaluation.save(trained.path)
+        return evaluation
+
+    alone, distilled = ([measure(trained, teacher.answers, cost=index == 0) for index, trained in enumerate(arm)] for arm in zip(*pairs, strict=True))
+    return Comparison(folder.path, data.describe(), teacher, alone, distilled)
+
+
+def _with_seed(recipe: Recipe, index: int) -> Recipe:
+    return recipe.model_copy(update={"seed": recipe.seed + index})
+
+
+def _silent(line: str) -> None:
+    """The first run of a kind has said it already."""

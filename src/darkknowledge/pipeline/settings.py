@@ -1,0 +1,216 @@
+"""What each stage can be told, checked before anything slow is imported: types, ranges, unknown keys with a close match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from darkknowledge.errors import UsageError, close_match
+from darkknowledge.training.recipe import Positive, Recipe
+
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _as_section(value: Any) -> Any:
+    """``"mnist"`` is short for ``{"name": "mnist"}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> Any:
+    """One is short for a list of one."""
+    return [value] if isinstance(value, str | Path | Mapping) else value
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def options(self, *leave_out: str) -> dict[str, Any]:
+        """The values that were given or have a default other than ``None``."""
+        return {key: value for key, value in self.model_dump(exclude={"name", *leave_out}).items() if value is not None}
+
+
+class DataSettings(Section):
+    """Which data set, which part of it, and what augmentation; see `darkknowledge.data.load`."""
+
+    name: str = "digits"
+    root: Path | None = None
+    download: bool = False
+    validation: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    split_seed: Seed = 0
+    fraction: Share = 1.0
+    labelled: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    classes: tuple[str | int, ...] | None = None
+    without: tuple[str | int, ...] | None = None
+    hide_labels: bool = False
+    augment: str | None = None
+    augment_seed: Seed = 0
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=0)] | None = None
+
+
+class ModelSettings(BaseModel):
+    """Which network, the foreign checkpoint it starts from, and the family's own options; see `darkknowledge.model.build`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = "hinton_mlp"
+    checkpoint: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """The family's own options."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ObjectiveSettings(Section):
+    """What a student is trained for; see `darkknowledge.objective.build`."""
+
+    name: str = "distillation"
+    temperature: Positive | None = None
+    alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """The weight of the soft term; the hard one gets 1 − alpha."""
+    hard_weight: Weight | None = None
+    soft_weight: Weight | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    terms: dict[str, Any] | None = None
+
+
+class TeacherSettings(Section):
+    """Who teaches: run folders and named models, and how several become one."""
+
+    source: Annotated[tuple[str | ModelSettings, ...], BeforeValidator(_as_list)] = ()
+    """Run folders, ``timm:…`` and ``torchvision:…`` with their published weights, or a network with its ``checkpoint``."""
+    average: Literal["probability", "logit"] = "probability"
+    weights: tuple[Positive, ...] | None = None
+    check: bool = True
+    """Stop when the teacher is no better than chance on the validation split."""
+
+
+class LoggingSettings(Section):
+    """Who hears of a run besides its metric files."""
+
+    progress: bool = True
+    wandb: bool = False
+    project: str = "darkknowledge"
+    tensorboard: bool = False
+
+
+Data = Annotated[DataSettings, BeforeValidator(_as_section)]
+Model = Annotated[ModelSettings, BeforeValidator(_as_section)]
+Goal = Annotated[ObjectiveSettings, BeforeValidator(_as_section)]
+
+
+class StageSettings(Section):
+    """What every stage that trains has."""
+
+    data: Data = DataSettings()
+    training: Recipe = Recipe()
+    logging: LoggingSettings = LoggingSettings()
+    out: Path | None = None
+    resume: bool = False
+    plugins: tuple[str, ...] = ()
+    """Modules whose classes may be imported when a run that names one is loaded."""
+
+
+class TrainSettings(StageSettings):
+    """``dk train``: a network and labels."""
+
+    model: Model = ModelSettings()
+    objective: Goal = ObjectiveSettings(name="hard_label")
+
+
+class DistillSettings(StageSettings):
+    """``dk distill``: a student, a teacher and perhaps labels."""
+
+    student: Model = ModelSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    objective: Goal = ObjectiveSettings()
+
+
+class NewTeacher(TeacherSettings):
+    """The teacher of ``dk run``: taken from ``source``, or trained when that is empty."""
+
+    model: Model = ModelSettings()
+    members: Annotated[int, Field(ge=1)] = 1
+    training: Recipe = Recipe()
+    augment: str | None = None
+
+    def plain(self) -> TeacherSettings:
+        """How the members become one teacher."""
+        return TeacherSettings(**self.model_dump(include=set(TeacherSettings.model_fields)))
+
+
+class RunSettings(StageSettings):
+    """``dk run``: a teacher, and for each seed the same student alone and distilled."""
+
+    student: Model = ModelSettings()
+    teacher: NewTeacher = NewTeacher()
+    objective: Goal = ObjectiveSettings()
+    seeds: Annotated[int, Field(ge=1)] = 5
+
+
+class EvaluateSettings(Section):
+    """``dk evaluate``: finished runs on a split of their data."""
+
+    run: Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
+    split: Literal["test", "validation"] = "test"
+    weights: Literal["last", "best"] = "last"
+    root: Path | None = None
+    """Where the data lies now, when it is not where the run found it."""
+    cost: bool = True
+    threads: Annotated[int, Field(ge=1)] | None = None
+    plugins: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _some_run(self) -> EvaluateSettings:
+        if not self.run:
+            raise ValueError("name at least one run folder: run=runs/…")
+        return self
+
+
+class ListSettings(Section):
+    """``dk list``: the runs under a folder."""
+
+    root: Path = Path("runs")
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def validate(schema: type[S], values: Mapping[str, Any]) -> S:
+    """The checked settings.
+
+    Raises:
+        UsageError: one line for each value that is wrong, with a close match for an unknown key.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(schema, problem) for problem in error.errors()), fix="see --help, or --cfg job for all keys") from None
+
+
+def _explain(schema: type[BaseModel], problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}. {close_match(path[-1], _fields(schema, path[:-1]))}"
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}={problem['input']!r}: {message[0].lower()}{message[1:]}" if key else message
+
+
+def _fields(schema: type[BaseModel], path: list[str]) -> list[str]:
+    """The names in the section at ``path``."""
+    for part in path:
+        found = schema.model_fields[part].annotation if part in schema.model_fields else None
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return []
+        schema = found
+    return list(schema.model_fields)
