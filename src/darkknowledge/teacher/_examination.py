@@ -25,7 +25,8 @@ with smoothing 0.1 or 0.2, and 2.4 to 5.8 and 0.25 to 0.37 without."""
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What the answers to ``examples`` examples show; ``accuracy`` over the ``labelled`` ones among them, None if there are none.
+    """What the answers to ``examples`` examples show; ``accuracy`` over the ``labelled`` ones among them, None if there are none;
+    ``chance`` is that of a uniform guess.
 
     ``effective_classes`` exp(H) are at ``temperature``, from 1 (a label) to the number of classes (a uniform guess). The confidence, the largest
     probability, is at temperature 1. ``others_spread`` is the median standard deviation of the log-probabilities of all classes but the top one
@@ -37,6 +38,7 @@ class Examination:
     labelled: int
     accuracy: float | None
     classes: int
+    chance: float
     temperature: float
     effective_classes_median: float
     effective_classes_mean: float
@@ -46,16 +48,11 @@ class Examination:
     others_spread: float | None
     others_spread_to_lead: float | None
 
-    @property
-    def chance(self) -> float:
-        """Accuracy of a uniform guess."""
-        return 1 / self.classes
-
 
 def examine(
     teacher: Teacher, examples: Examples, *, temperature: float, batch_size: int = 256, limit: int = 2048, device: torch.device | str = "cpu"
 ) -> Examination:
-    """Ask ``teacher``, which lives on ``device``, about at most ``limit`` plain pictures spread evenly over ``examples``, labelled ones if there are any.
+    """Ask ``teacher``, which lives on ``device``, about at most ``limit`` plain pictures, spread evenly over the labelled ones if there are any.
 
     Raises:
         DataError: there are no examples, or the teacher's logits are not finite.
@@ -76,6 +73,7 @@ def examine(
         labelled=int(known.sum()),
         accuracy=(logits.argmax(-1) == labels)[known].double().mean().item() if known.any() else None,
         classes=logits.shape[1],
+        chance=1 / logits.shape[1],
         temperature=temperature,
         effective_classes_median=effective.median().item(),
         effective_classes_mean=effective.mean().item(),
@@ -152,8 +150,8 @@ def _ask(teacher: Teacher, examples: Examples, positions: Tensor, *, batch_size:
     for batch in examples.batches(positions, batch_size=batch_size, view=None):
         outputs.append(teacher(batch.to(device)))
         labels.append(batch.labels.cpu())
-    members = torch.cat([output.members.double().cpu() for output in outputs], dim=1)
-    return Output(members, outputs[0].weights.double().cpu(), outputs[0].average), torch.cat(labels)
+    members = torch.cat([output.members.float().cpu() for output in outputs], dim=1)
+    return Output(members, outputs[0].weights.cpu(), outputs[0].average), torch.cat(labels)
 
 
 def _effective_classes(answers: Output, *, temperature: float) -> Tensor:
@@ -162,8 +160,9 @@ def _effective_classes(answers: Output, *, temperature: float) -> Tensor:
 
 
 def _telling_temperature(answers: Output, *, start: float) -> float:
-    """By bisection in log T: entropy grows with the temperature. At a temperature as large as the largest lead no class has less than 1/e of another."""
-    low, high = start, max(start, (answers.members.amax(-1) - answers.members.amin(-1)).max().item())
+    """By bisection in log T, since entropy grows with T. Where T is the largest difference of logits, no class has less than 1/e of another."""
+    ranges = answers.members.amax(-1) - answers.members.amin(-1)
+    low, high = start, max(start, ranges.max().item())
     if _effective_classes(answers, temperature=low).median() >= TELLING:
         return low
     while high / low > 1.01:
