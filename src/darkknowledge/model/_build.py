@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -62,6 +62,8 @@ def build(
         raise UsageError(
             f"{len(mean)} channel means for inputs of shape {tuple(input_shape)}", fix="give (channels, height, width) and as many means"
         )
+    if head not in get_args(Head):
+        raise UsageError(f"head={head!r} is no way to treat the final layer", fix=close_match(head, get_args(Head)))
     channels, height, width = input_shape
     names = tuple(map(str, range(num_classes))) if class_names is None else tuple(class_names)
     spec = NetworkSpec(name, num_classes, (channels, height, width), names, options)

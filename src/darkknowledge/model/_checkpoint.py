@@ -120,19 +120,18 @@ def _read_pickle(path: Path) -> Any:
                 fix="where you trust the file, save its weights alone with torch.save(model.state_dict(), …) or as .safetensors",
             ) from error
         # PyTorch's own message is not repeated: it advises to open the file without protection.
-        raise IntegrityError(f"{path.name} is damaged, or no file of PyTorch", where=str(path), fix="get the file again") from error
+        raise IntegrityError(f"{path.name} is damaged, or no file of PyTorch's", where=str(path), fix="get the file again") from error
 
 
 def _unwrap(value: Any) -> dict[str, Tensor]:
-    """The innermost dictionary of tensors: under a usual name, else the tensors here, else in the only entry that has any."""
+    """The innermost dictionary of tensors: under a usual name, else the tensors here, else those of all entries under their names."""
     if not isinstance(value, Mapping):
         return {}
     for nest in _NESTS:
         if isinstance(value.get(nest), Mapping) and (found := _unwrap(value[nest])):
             return found
     tensors = {name: item for name, item in value.items() if isinstance(name, str) and isinstance(item, Tensor)}
-    nested = [found for item in value.values() if isinstance(item, Mapping) and (found := _unwrap(item))]
-    return nested[0] if not tensors and len(nested) == 1 else tensors
+    return tensors or {f"{part}.{name}": item for part, inner in value.items() if isinstance(part, str) for name, item in _unwrap(inner).items()}
 
 
 def _prefix(names: Iterable[str], expected: Mapping[str, Tensor], where: str) -> str:

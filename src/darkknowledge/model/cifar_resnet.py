@@ -36,9 +36,9 @@ from darkknowledge.model._network import Preprocessing, Request
 
 
 def build(request: Request, *, depth: int | str = "20") -> tuple[nn.Module, Preprocessing]:
-    """A `CifarResNet` for the data, which sees inputs as they come, with the data's mean and standard deviation."""
+    """A `cifar_resnet` for the data, which sees inputs as they come, with the data's mean and standard deviation."""
     channels = request.input_shape[0]
-    return CifarResNet(channels, request.num_classes, depth=depth), request.preprocessing(channels=channels)
+    return cifar_resnet(channels, request.num_classes, depth=depth), request.preprocessing(channels=channels)
 
 
 class BasicBlock(nn.Module):
@@ -111,7 +111,7 @@ LAYOUTS = {
 }
 
 
-class CifarResNet(nn.Sequential):
+def cifar_resnet(channels: int, num_classes: int, *, depth: int | str = "20") -> nn.Sequential:
     r"""A residual network of the given ``depth`` (a key of `LAYOUTS`, as number or text) for pictures of ``channels`` channels and any size from 8×8.
 
     Convolutions start as :math:`N(0, 2/\text{fan out})` (He et al., 2015, arXiv:1502.01852, equation 14), batch normalisation as the identity.
@@ -119,21 +119,20 @@ class CifarResNet(nn.Sequential):
     Raises:
         UsageError: an unknown depth.
     """
-
-    def __init__(self, channels: int, num_classes: int, *, depth: int | str = "20") -> None:
-        if str(depth) not in LAYOUTS:
-            raise UsageError(f"no residual network of depth {depth!r}", where="cifar_resnet", fix=close_match(str(depth), LAYOUTS))
-        layout = LAYOUTS[str(depth)]
-        layers = {"conv1": _conv(channels, layout.stem, 3), "bn1": nn.BatchNorm2d(layout.stem), "relu": nn.ReLU()}
-        width = layout.stem
-        for stage, (units, blocks) in enumerate(zip(layout.channels, layout.blocks, strict=True), start=1):
-            layers[f"layer{stage}"] = _stage(layout.block, width, units, blocks, stride=1 if stage == 1 else 2)
-            width = units * layout.block.expansion
-        layers |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(width, num_classes)}
-        super().__init__(OrderedDict(layers))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    if str(depth) not in LAYOUTS:
+        raise UsageError(f"no residual network of depth {depth!r}", where="cifar_resnet", fix=close_match(str(depth), LAYOUTS))
+    layout = LAYOUTS[str(depth)]
+    layers = {"conv1": _conv(channels, layout.stem, 3), "bn1": nn.BatchNorm2d(layout.stem), "relu": nn.ReLU()}
+    width = layout.stem
+    for stage, (units, blocks) in enumerate(zip(layout.channels, layout.blocks, strict=True), start=1):
+        layers[f"layer{stage}"] = _stage(layout.block, width, units, blocks, stride=1 if stage == 1 else 2)
+        width = units * layout.block.expansion
+    layers |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(width, num_classes)}
+    network = nn.Sequential(OrderedDict(layers))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
 
 
 def _stage(block: type[BasicBlock] | type[Bottleneck], inputs: int, channels: int, blocks: int, *, stride: int) -> nn.Sequential:

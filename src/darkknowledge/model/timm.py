@@ -30,7 +30,7 @@ def build(request: Request, architecture: str, *, pretrained: bool = False, size
     channels = request.input_shape[0]
     if pretrained and channels == 1:
         channels = 3
-    arguments: dict[str, Any] = {"img_size": size} if size and config.fixed_input_size else {}
+    arguments: dict[str, Any] = {"img_size": size} if size is not None and config.fixed_input_size else {}
     fetch = pretrained and request.fetch
     try:
         body: nn.Module = timm.create_model(architecture, pretrained=fetch, num_classes=request.num_classes, in_chans=channels, **arguments)
@@ -57,7 +57,7 @@ def _preprocessing(request: Request, config: Any, as_trained: bool, channels: in
         height, width = config.input_size[1:]
         view: tuple[int, int] | None = (height, width)
     else:
-        view = (size, size) if size else None
+        view = None if size is None else (size, size)
     return Preprocessing(tuple(config.mean), tuple(config.std), view) if as_trained else request.preprocessing(channels=channels, size=view)
 
 

@@ -32,22 +32,23 @@ def build(request: Request, architecture: str, *, pretrained: bool = False, size
         raise UsageError(f"torchvision:{architecture} takes pictures of 3 channels, or grey ones, not of {request.input_shape[0]}")
     weights = models.get_model_weights(architecture).DEFAULT if pretrained else None
     native = _native_size(architecture, weights)
-    if size and weights and native and size != native:
+    if size is not None and weights and native and size != native:
         raise UsageError(f"the pretrained {architecture} sees pictures of {native}×{native} only", where=f"size={size}", fix="leave size out")
+    size = native if size is None else size
     try:
-        body = models.get_model(architecture, weights=None, num_classes=request.num_classes, **_arguments(architecture, pretrained, size or native))
-    except (AssertionError, ValueError) as error:
+        body = models.get_model(architecture, weights=None, num_classes=request.num_classes, **_arguments(architecture, pretrained, size))
+    except (AssertionError, ArithmeticError, RuntimeError, ValueError) as error:
         raise UsageError(f"torchvision:{architecture} cannot be built for size {size}: {error}", fix="choose another size") from error
     if weights is not None and request.fetch:
         fill(body, _fetch(architecture, weights), num_classes=request.num_classes, head="replace", where=weights.url)
-    return body, _preprocessing(request, weights, size or native)
+    return body, _preprocessing(request, weights, size)
 
 
 def _preprocessing(request: Request, weights: Any, size: int | None) -> Preprocessing:
     if weights is None:
-        return request.preprocessing(channels=3, size=(size, size) if size else None)
+        return request.preprocessing(channels=3, size=None if size is None else (size, size))
     expected = weights.transforms()
-    size = size or expected.crop_size[0]
+    size = expected.crop_size[0] if size is None else size
     return Preprocessing(tuple(expected.mean), tuple(expected.std), (size, size))
 
 
@@ -72,7 +73,7 @@ def _arguments(architecture: str, pretrained: bool, size: int | None) -> dict[st
 def _fetch(architecture: str, weights: Any) -> dict[str, Tensor]:
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # no network, a wrong hash, a damaged file in the cache: each with its own class
         name = weights.url.rpartition("/")[2]
         raise ResourceError(
             f"the pretrained weights of torchvision:{architecture} cannot be fetched: {error}",
