@@ -44,8 +44,7 @@ class Family:
         Raises:
             DataError: a file is missing, unreadable or not what it should be.
         """
-        archive_or_folder = (*self._archives(root), *(folder / self.train_files[0] for folder in self._folders(root)))
-        if download and first_file(archive_or_folder) is None:
+        if download and not self._complete(root):
             fetch(self.archive, root)
         require_folder(root, download=True)
         train = self._read(root, self.train_files, first_id=0)
@@ -86,6 +85,12 @@ class Family:
             raise missing(self.name, files[0], (*(folder / files[0] for folder in self._folders(root)), *self._archives(root)), download=True)
         found = read_members(archive, [f"{self.folder}/{name}" for name in files])
         return [found[f"{self.folder}/{name}"] for name in files]
+
+    def _complete(self, root: Path) -> bool:
+        files = (*self.train_files, *self.test_files)
+        return first_file(self._archives(root)) is not None or any(
+            all(first_file([folder / name]) for name in files) for folder in self._folders(root)
+        )
 
     def _folders(self, root: Path) -> tuple[Path, ...]:
         return root / self.folder, root

@@ -47,7 +47,7 @@ class ImageExamples:
 
     def select(self, positions: Tensor, *, labels: Tensor) -> ImageExamples:
         """The examples at ``positions`` alone, with these ``labels``."""
-        return replace(self, images=self.images[positions], ids=self.ids[positions], labels=labels)
+        return replace(self, images=self.images.index_select(0, positions), ids=self.ids[positions], labels=labels)
 
     def augmented(self, name: str, *, seed: int) -> ImageExamples:
         """The same examples whose views follow the recipe ``name``.

@@ -22,7 +22,7 @@ from darkknowledge.data._dataset import (
 )
 from darkknowledge.data._images import ImageExamples
 from darkknowledge.data._split import Split, SplitOptions
-from darkknowledge.errors import DataError
+from darkknowledge.errors import DataError, UsageError, close_match
 
 
 def from_tensors(
@@ -52,8 +52,11 @@ def from_tensors(
 
     Raises:
         DataError: shapes, dtypes or labels that do not fit; the first is named.
-        UsageError: an option out of range.
+        UsageError: an option unknown or out of range.
     """
+    for option in split:
+        if option not in SplitOptions.__annotations__:
+            raise UsageError(f"from_tensors has no option {option!r}", where=option, fix=close_match(option, SplitOptions.__annotations__))
     names = tuple(class_names)
     check_class_names(names, where="class_names")
     train = _examples(train_images, train_labels, "train", first_id=0)

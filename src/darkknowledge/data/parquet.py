@@ -89,6 +89,10 @@ class _Table:
         import pyarrow as pa
 
         parts = [_read(path, image_column, label_column) for path in paths]
+        for path, (_, _, names) in zip(paths, parts, strict=True):
+            if names != parts[0][2]:
+                fix = "write all files with the same list of classes"
+                raise DataError(f"{path.name} and {paths[0].name} list different classes", where=str(path), fix=fix)
         starts, rows = [], 0
         for _, labels, _ in parts:
             starts.append(rows)
