@@ -113,8 +113,10 @@ def test_the_size_of_the_files_is_added_up(tmp_path: Path) -> None:
     assert [latency.batch_size for latency in cost.latency] == [3]
 
 
-def test_an_example_is_a_batch_of_one() -> None:
+def test_the_networks_are_a_sequence_and_the_example_a_batch_of_one() -> None:
     with pytest.raises(UsageError, match=r"1 networks on an example \(2, 4\)"):
         measure_cost([nn.Linear(4, 2)], torch.zeros(2, 4))
+    with pytest.raises(UsageError, match=r"for Sequential, a single one\n  fix: pass \[network\]"):
+        measure_cost(mlp(), torch.zeros(1, 784))
     with pytest.raises(UsageError, match="0 networks"):
         measure_cost([], torch.zeros(1, 4))

@@ -47,8 +47,10 @@ def measure_cost(
     The networks run in eval mode without a graph and are left in the mode they came in.
 
     Raises:
-        UsageError: no network, or ``example`` is not a batch of one.
+        UsageError: no network, a single network outside a sequence, or ``example`` is not a batch of one.
     """
+    if isinstance(networks, nn.Module):  # an nn.Sequential would pass for a sequence of networks
+        raise UsageError(f"the cost of networks is asked for {type(networks).__name__}, a single one", fix="pass [network]")
     if not networks or example.shape[:1] != (1,):
         raise UsageError(f"cost of {len(networks)} networks on an example {tuple(example.shape)}", fix="pass the networks and a batch of one (1, …)")
     return Cost(
