@@ -76,13 +76,17 @@ def _find(name: str) -> Any:
 
 
 def _check_options(name: str, factory: Any, options: Mapping[str, Any]) -> None:
-    parameters = signature(factory).parameters
+    try:
+        wanted = signature(factory)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is no class or function that makes an objective: {error}") from error
+    parameters = wanted.parameters
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters:
                 choices = close_match(option, parameters) if parameters else "It takes no options."
                 raise UsageError(f"the objective {name} has no option {option!r}", fix=choices)
     try:
-        signature(factory).bind(**options)
+        wanted.bind(**options)
     except TypeError as error:
         raise UsageError(f"the objective {name}: {error}") from error

@@ -88,7 +88,7 @@ def check_pair(student: Tensor, teacher: Tensor, what: str = "teacher logits") -
     check_logits(teacher, what)
 
 
-def check_probabilities(probabilities: Tensor) -> None:
+def check_probabilities(probabilities: Tensor, what: str) -> None:
     """Each row is non-negative and sums to 1 within 0.01 (on the CPU, see above).
 
     Raises:
@@ -99,8 +99,8 @@ def check_probabilities(probabilities: Tensor) -> None:
     totals = probabilities.detach().sum(-1, dtype=torch.float64)
     if bool((probabilities < 0).any()) or bool(((totals - 1).abs() > 0.01).any()):
         raise UsageError(
-            "probabilities are expected, and a row is negative somewhere or does not sum to 1",
-            fix="pass logits to the function for logits, log-probabilities to the one for log-probabilities",
+            f"{what} are expected, and a row is no distribution: it does not sum to 1 or is negative somewhere",
+            fix="logits, log-probabilities and probabilities have a function each; pass them to their own",
         )
 
 

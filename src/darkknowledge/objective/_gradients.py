@@ -12,8 +12,7 @@ from torch import Tensor
 from darkknowledge.contract import IGNORED
 from darkknowledge.errors import UsageError
 from darkknowledge.objective._checks import check_labels, check_logits, check_pair, check_temperature
-from darkknowledge.objective._divergence import exact_difference, probability_gap
-from darkknowledge.objective._temperature import log_soften, widen
+from darkknowledge.objective._divergence import exactly, widen
 
 
 def soft_target_gradient(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -40,9 +39,8 @@ def soft_target_gradient(student: Tensor, teacher: Tensor, *, temperature: float
     Source: Hinton, Vinyals & Dean (2015), equation 2.
     """
     temperature = check_temperature(temperature)
-    student, teacher = _pair(student, teacher)
-    log_q, log_p = log_soften(student, temperature=temperature), log_soften(teacher, temperature=temperature)
-    return probability_gap(log_q, log_p, exact_difference(student, teacher) / temperature) / temperature
+    z, v = _pair(student, teacher)
+    return widen((torch.softmax(z / temperature, -1) - torch.softmax(v / temperature, -1)) / temperature, student)
 
 
 def high_temperature_gradient(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -55,9 +53,9 @@ def high_temperature_gradient(student: Tensor, teacher: Tensor, *, temperature: 
     Source: Hinton, Vinyals & Dean (2015), equation 3.
     """
     temperature = check_temperature(temperature)
-    student, teacher = _pair(student, teacher)
-    near_q, near_p = 1 + student / temperature, 1 + teacher / temperature
-    return (near_q / near_q.sum(-1, keepdim=True) - near_p / near_p.sum(-1, keepdim=True)) / temperature
+    z, v = _pair(student, teacher)
+    near_q, near_p = 1 + z / temperature, 1 + v / temperature
+    return widen((near_q / near_q.sum(-1, keepdim=True) - near_p / near_p.sum(-1, keepdim=True)) / temperature, student)
 
 
 def zero_mean_gradient(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -75,9 +73,9 @@ def zero_mean_gradient(student: Tensor, teacher: Tensor, *, temperature: float) 
     Source: Hinton, Vinyals & Dean (2015), equation 4.
     """
     temperature = check_temperature(temperature)
-    student, teacher = _pair(student, teacher)
-    gap = student - teacher
-    return (gap - gap.mean(-1, keepdim=True)) / (gap.shape[-1] * temperature**2)
+    z, v = _pair(student, teacher)
+    gap = z - v
+    return widen((gap - gap.mean(-1, keepdim=True)) / (gap.shape[-1] * temperature**2), student)
 
 
 def hard_label_gradient(student: Tensor, labels: Tensor) -> Tensor:
@@ -102,9 +100,9 @@ def hard_label_gradient(student: Tensor, labels: Tensor) -> Tensor:
     check_logits(student)
     check_labels(student, labels)
     valid = (labels != IGNORED)[:, None]
-    q = torch.softmax(widen(student.detach()), dim=-1)
+    q = torch.softmax(exactly(student.detach()), dim=-1)
     one_hot = torch.zeros_like(q).scatter(-1, labels.long()[:, None].clamp_min(0), 1.0)
-    return torch.where(valid, q - one_hot, 0.0)
+    return widen(torch.where(valid, q - one_hot, 0.0), student)
 
 
 def gradient_variance(gradients: Tensor) -> Tensor:
@@ -136,9 +134,9 @@ def gradient_variance(gradients: Tensor) -> Tensor:
             f"gradients have shape {tuple(gradients.shape)} and dtype {gradients.dtype}; floating-point (B, …) with B ≥ 2 is expected",
             why="a variance between cases needs two of them",
         )
-    return widen(gradients.detach()).reshape(len(gradients), -1).var(0).sum()
+    return widen(exactly(gradients.detach()).reshape(len(gradients), -1).var(0).sum(), gradients)
 
 
 def _pair(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     check_pair(student, teacher)
-    return widen(student.detach(), teacher), widen(teacher.detach(), student)
+    return exactly(student.detach()), exactly(teacher.detach())

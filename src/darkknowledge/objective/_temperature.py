@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.objective._checks import check_temperature
+from darkknowledge.objective._divergence import exactly, widen
 
 
 def soften(logits: Tensor, *, temperature: float) -> Tensor:
@@ -34,15 +35,13 @@ def soften(logits: Tensor, *, temperature: float) -> Tensor:
 
     Source: Hinton, Vinyals & Dean (2015), equation 1.
     """
-    return log_soften(logits, temperature=temperature).exp()
+    return widen(log_soften(exactly(logits), temperature=temperature).exp(), logits)
 
 
 def log_soften(logits: Tensor, *, temperature: float) -> Tensor:
     """Natural logarithm of `soften`, finite where the probability itself would round to 0; arguments and errors as there."""
     temperature = check_temperature(temperature)
-    wide = widen(logits)
-    # Subtracting the largest logit changes nothing but the rounding: dividing first would cost the digits of an offset.
-    return torch.log_softmax((wide - wide.detach().amax(-1, keepdim=True)) / temperature, dim=-1)
+    return widen(torch.log_softmax(exactly(logits) / temperature, dim=-1), logits)
 
 
 def entropy(logits: Tensor, *, temperature: float) -> Tensor:
@@ -66,8 +65,8 @@ def entropy(logits: Tensor, *, temperature: float) -> Tensor:
 
     Source: Hinton, Vinyals & Dean (2015), section 1.
     """
-    log_q = log_soften(logits, temperature=temperature)
-    return -(log_q.exp() * log_q).sum(-1)
+    log_q = log_soften(exactly(logits), temperature=temperature)
+    return widen(-(log_q.exp() * log_q).sum(-1), logits)
 
 
 def effective_classes(logits: Tensor, *, temperature: float) -> Tensor:
@@ -78,9 +77,3 @@ def effective_classes(logits: Tensor, *, temperature: float) -> Tensor:
     tensor(2.7737)
     """
     return entropy(logits, temperature=temperature).exp()
-
-
-def widen(tensor: Tensor, beside: Tensor | None = None) -> Tensor:
-    """The tensor in float32, or in its own or its companion's dtype where that is wider."""
-    dtype = tensor.dtype if beside is None else torch.promote_types(tensor.dtype, beside.dtype)
-    return tensor.to(torch.promote_types(dtype, torch.float32))

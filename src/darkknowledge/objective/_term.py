@@ -25,6 +25,9 @@ class Term(nn.Module, ABC):
     temperature: float = 1.0
     """Where a teacher of several members is averaged (`contract.Output.logits`); ``math.inf`` is the limit of a high temperature."""
 
+    def __init__(self) -> None:
+        super().__init__()  # without it a term of no options would seem to take the options of every Module
+
     @abstractmethod
     def per_example(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
         """The term's value (B,) for logits (B, C) and labels (B,), 0 for an example that does not count. What is not needed may be None."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from darkknowledge.errors import UsageError
-from darkknowledge.objective._divergence import excess
-from darkknowledge.objective._temperature import widen
+from darkknowledge.objective._divergence import exactly, widen
 
 
 def gaussian_kl(student_mean: Tensor, student_log_variance: Tensor, teacher_mean: Tensor, teacher_log_variance: Tensor) -> Tensor:
@@ -47,6 +47,7 @@ def gaussian_kl(student_mean: Tensor, student_log_variance: Tensor, teacher_mean
             why="each component needs all four; nothing is broadcast",
             fix="give four floating-point tensors of one shape (B, …)",
         )
-    log_ratio = widen(teacher_log_variance.detach()) - widen(student_log_variance)
-    distance = (widen(teacher_mean.detach()) - widen(student_mean)).square() * (-widen(student_log_variance)).exp()
-    return (excess(log_ratio) + distance).reshape(len(log_ratio), -1).sum(-1) / 2
+    log_ratio = exactly(teacher_log_variance.detach()) - exactly(student_log_variance)
+    distance = (exactly(teacher_mean.detach()) - exactly(student_mean)).square() * (-exactly(student_log_variance)).exp()
+    each = torch.expm1(log_ratio) - log_ratio + distance
+    return widen(each.reshape(len(each), -1).sum(-1) / 2, student_mean)

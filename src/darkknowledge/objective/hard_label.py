@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from darkknowledge.contract import IGNORED
 from darkknowledge.objective._checks import check_fraction, check_labels, check_logits, check_pair, check_probabilities
-from darkknowledge.objective._temperature import widen
+from darkknowledge.objective._divergence import exactly, widen
 from darkknowledge.objective._term import Term, needed
 
 
@@ -39,7 +39,8 @@ def hard_label(student: Tensor, labels: Tensor, *, label_smoothing: float = 0.0)
     check_logits(student)
     check_labels(student, labels)
     smoothing = check_fraction("label_smoothing", label_smoothing)
-    return F.cross_entropy(widen(student), labels.long(), ignore_index=IGNORED, reduction="none", label_smoothing=smoothing)
+    each = F.cross_entropy(exactly(student), labels.long(), ignore_index=IGNORED, reduction="none", label_smoothing=smoothing)
+    return widen(each, student)
 
 
 def hard_label_from_probabilities(student: Tensor, targets: Tensor) -> Tensor:
@@ -62,8 +63,9 @@ def hard_label_from_probabilities(student: Tensor, targets: Tensor) -> Tensor:
     tensor([0.9076])
     """
     check_pair(student, targets, "target probabilities")
-    check_probabilities(targets)
-    return -(widen(targets.detach(), student) * torch.log_softmax(widen(student, targets), dim=-1)).sum(-1)
+    check_probabilities(targets, "probabilities")
+    log_q = torch.log_softmax(exactly(student), dim=-1)
+    return widen(-(exactly(targets.detach()) * log_q).sum(-1), student)
 
 
 class HardLabel(Term):

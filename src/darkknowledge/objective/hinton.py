@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from darkknowledge.objective._checks import check_pair, check_probabilities, check_temperature
-from darkknowledge.objective._divergence import divergence, exact_difference
-from darkknowledge.objective._temperature import log_soften, widen
+from darkknowledge.objective._checks import check_temperature
+from darkknowledge.objective._divergence import divergence, exactly, widen
+from darkknowledge.objective._soft_target import from_log_probabilities, from_logits, from_probabilities
 from darkknowledge.objective._term import Term, needed
 
 
@@ -21,7 +21,7 @@ def hinton(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
 
     with student logits z and teacher logits v. The derivative of the divergence falls as 1/T²; the factor T² keeps the weight of the term the same
     when the temperature changes. With it the derivative is T (q − p). One form serves every temperature: the value and the derivative keep about
-    six digits in float32 at T = 10⁴, and both are finite for logit gaps of 10⁴ at T = 0.01.
+    six digits for float32 logits at T = 10⁴, and both are finite for logit gaps of 10⁴ at T = 0.01.
 
     Args:
         student: logits z (B, C); the only argument that receives a gradient.
@@ -29,7 +29,7 @@ def hinton(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
         temperature: T, finite and above 0, the same for both.
 
     Returns:
-        (B,) in float32 or wider, not negative, 0 where z − v is the same for all classes.
+        (B,) in float32 or wider, not negative, 0 where z − v is the same for all classes (both but for rounding).
 
     Raises:
         UsageError: shapes or dtypes that do not fit, or a temperature that makes no sense.
@@ -44,10 +44,7 @@ def hinton(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     Source: Hinton, Vinyals & Dean (2015), section 2; the derivative is equation 2 times T².
     """
     temperature = check_temperature(temperature)
-    check_pair(student, teacher)
-    student, teacher = widen(student, teacher), widen(teacher.detach(), student)
-    log_q, log_p = log_soften(student, temperature=temperature), log_soften(teacher, temperature=temperature)
-    return temperature**2 * divergence(log_q, log_p, exact_difference(student, teacher) / temperature)
+    return _hinton(student, from_logits(teacher, temperature, student=student), temperature)
 
 
 def hinton_from_log_probabilities(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -69,9 +66,7 @@ def hinton_from_log_probabilities(student: Tensor, teacher: Tensor, *, temperatu
         UsageError: as `hinton`; also, on the CPU, a row that is no distribution.
     """
     temperature = check_temperature(temperature)
-    check_pair(student, teacher, "teacher log-probabilities")
-    check_probabilities(teacher.detach().exp())
-    return _from_log(student, teacher.detach(), temperature)
+    return _hinton(student, from_log_probabilities(teacher, student=student), temperature)
 
 
 def hinton_from_probabilities(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -87,9 +82,7 @@ def hinton_from_probabilities(student: Tensor, teacher: Tensor, *, temperature: 
     tensor([0.7246])
     """
     temperature = check_temperature(temperature)
-    check_pair(student, teacher, "teacher probabilities")
-    check_probabilities(teacher)
-    return _from_log(student, widen(teacher.detach()).log(), temperature)
+    return _hinton(student, from_probabilities(teacher, student=student), temperature)
 
 
 class Hinton(Term):
@@ -114,12 +107,6 @@ class Hinton(Term):
         return f"{self.temperature:g}² KL(softmax(v/{self.temperature:g}) ‖ softmax(z/{self.temperature:g}))"
 
 
-def finite_log(log_probabilities: Tensor) -> Tensor:
-    """Log-probabilities in float32 or wider, with −inf raised to a number whose exponential is 0 as well, so that no 0 × ∞ arises."""
-    return widen(log_probabilities.detach()).clamp_min(-1e30)
-
-
-def _from_log(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    student, log_p = widen(student, teacher), widen(finite_log(teacher), student)
-    scaled = (student - student.detach().amax(-1, keepdim=True)) / temperature
-    return temperature**2 * divergence(torch.log_softmax(scaled, -1), torch.log_softmax(log_p, -1), exact_difference(scaled, log_p))
+def _hinton(student: Tensor, log_p: Tensor, temperature: float) -> Tensor:
+    log_q = torch.log_softmax(exactly(student) / temperature, dim=-1)
+    return widen(temperature**2 * divergence(log_q, log_p), student)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from darkknowledge.objective._checks import check_pair
-from darkknowledge.objective._temperature import widen
+from darkknowledge.objective._divergence import exactly, widen
 from darkknowledge.objective._term import Term, needed
 
 
@@ -37,8 +37,8 @@ def logit_matching(student: Tensor, teacher: Tensor) -> Tensor:
     Source: Hinton, Vinyals & Dean (2015), section 2.1, equations 3 and 4; Buciluă, Caruana & Niculescu-Mizil (2006) for the matching of logits.
     """
     check_pair(student, teacher)
-    gap = widen(student, teacher) - widen(teacher.detach(), student)
-    return (gap - gap.mean(-1, keepdim=True)).square().mean(-1) / 2
+    gap = exactly(student) - exactly(teacher.detach())
+    return widen((gap - gap.mean(-1, keepdim=True)).square().mean(-1) / 2, student)
 
 
 class LogitMatching(Term):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from darkknowledge.objective._checks import check_temperature
-from darkknowledge.objective._temperature import entropy, widen
+from darkknowledge.objective._divergence import exactly, widen
+from darkknowledge.objective._soft_target import from_log_probabilities, from_logits, from_probabilities
 from darkknowledge.objective._term import Term, needed
-from darkknowledge.objective.hinton import finite_log, hinton, hinton_from_log_probabilities, hinton_from_probabilities
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -18,8 +19,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float) 
     .. math:: T^2 \, H(p, q) = -T^2 \sum_i p_i \log q_i = T^2 \, \mathrm{KL}(p \,\|\, q) + T^2 \, H(p), \qquad
               p = \operatorname{softmax}(v / T), \quad q = \operatorname{softmax}(z / T)
 
-    It is computed as the right-hand side, whose gradient keeps its digits at a high temperature. Its least value is T² H(p), not 0; `hinton`
-    is easier to read in a log for that reason.
+    The gradient is that of `hinton`, T (q − p). The least value is T² H(p), not 0: for that reason `hinton` is easier to read in a log.
 
     Args:
         student: logits z (B, C); the only argument that receives a gradient.
@@ -38,19 +38,20 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, *, temperature: float) 
 
     Source: Hinton, Vinyals & Dean (2015), section 2, the first objective.
     """
-    return hinton(student, teacher, temperature=temperature) + temperature**2 * entropy(teacher.detach(), temperature=temperature)
+    temperature = check_temperature(temperature)
+    return _cross_entropy(student, from_logits(teacher, temperature, student=student), temperature)
 
 
 def soft_cross_entropy_from_log_probabilities(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     """`soft_cross_entropy` for log-probabilities already softened at ``temperature``, as in `hinton_from_log_probabilities`."""
-    divergence = hinton_from_log_probabilities(student, teacher, temperature=temperature)
-    return divergence + temperature**2 * entropy(finite_log(teacher), temperature=1.0)
+    temperature = check_temperature(temperature)
+    return _cross_entropy(student, from_log_probabilities(teacher, student=student), temperature)
 
 
 def soft_cross_entropy_from_probabilities(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     """`soft_cross_entropy` for probabilities already softened at ``temperature``, as in `hinton_from_probabilities`."""
-    divergence = hinton_from_probabilities(student, teacher, temperature=temperature)
-    return divergence + temperature**2 * entropy(finite_log(widen(teacher.detach()).log()), temperature=1.0)
+    temperature = check_temperature(temperature)
+    return _cross_entropy(student, from_probabilities(teacher, student=student), temperature)
 
 
 class SoftCrossEntropy(Term):
@@ -73,3 +74,8 @@ class SoftCrossEntropy(Term):
 
     def formula(self) -> str:
         return f"{self.temperature:g}² H(softmax(v/{self.temperature:g}), softmax(z/{self.temperature:g}))"
+
+
+def _cross_entropy(student: Tensor, log_p: Tensor, temperature: float) -> Tensor:
+    log_q = torch.log_softmax(exactly(student) / temperature, dim=-1)
+    return widen(-(temperature**2) * (log_p.exp() * log_q).sum(-1), student)
