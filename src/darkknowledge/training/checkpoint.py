@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from darkknowledge.errors import IntegrityError
-from darkknowledge.runs.files import MANIFEST, read_json, verify_manifest, write_file, write_manifest
+from darkknowledge.runs.files import MANIFEST, read_json, storage_error, verify_manifest, write_file, write_manifest
 
 
 def save_state(folder: Path, state: dict[str, Any], *, step: int) -> None:
     """Save ``state`` (tensors, numbers, text, and lists and dictionaries of them) as the newest of ``folder``."""
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
     path = folder / f"state-{step:08d}.pt"
-    write_file(path, lambda file: torch.save(state, file))
+    write_file(path, lambda file: _write(state, file))
     write_manifest(folder, [path.name])
     for old in folder.glob("state-*.pt"):
         if old != path:
@@ -37,3 +40,13 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     except Exception as error:
         raise IntegrityError(f"{name} holds no training state: {error}", where=str(folder / name), fix="start the run anew") from error
     return state
+
+
+def _write(state: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        # torch puts an error of its own in the place of the file system's.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

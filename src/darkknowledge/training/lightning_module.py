@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from darkknowledge.contract import Batch, Objective, Teacher
-from darkknowledge.errors import ResourceError
+from darkknowledge.errors import ResourceError, UsageError
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.schedule import learning_rate
@@ -49,9 +50,15 @@ class DistillationModule(lightning.LightningModule):
         """The objective of one batch; every term is logged under its name."""
         batch = as_batch(batch)
         answer = self._outside[0](batch) if self._outside else None
-        loss = self.objective.loss(self(batch.inputs), answer, batch.labels, epoch=self._epoch())
+        loss = self.objective.loss(self(batch.inputs), answer, batch.labels, epoch=self.global_step / self._clock()[0])
         self.log_dict({f"train/{name}": value for name, value in {"loss": loss.total.detach(), **loss.terms}.items()}, batch_size=len(batch))
         return loss.total
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
+        """Bring the weights back to where the student wants them, as `fit` does."""
+        project = getattr(self.student, "project_", None)
+        if project is not None:
+            project()
 
     def validation_step(self, batch: Any, index: int) -> None:
         """Accuracy and negative log-likelihood (nats)."""
@@ -66,19 +73,21 @@ class DistillationModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set for every step."""
         optimizer = make_optimizer(self.student, self.recipe)
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-        per_epoch = total / max(self.trainer.max_epochs or 1, 1)
 
         def factor(step: int) -> float:
-            rate = learning_rate(self.recipe, epoch=step / per_epoch, epochs=total / per_epoch)
-            return rate / self.recipe.learning_rate
+            per_epoch, epochs = self._clock()
+            return learning_rate(self.recipe, epoch=step / per_epoch, epochs=epochs) / self.recipe.learning_rate
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _epoch(self) -> float:
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-        return self.global_step * max(self.trainer.max_epochs or 1, 1) / total
+    def _clock(self) -> tuple[float, float]:
+        """Optimizer steps in an epoch, and epochs in all; a stream of unknown length counts as one epoch."""
+        total, batches = float(self.trainer.estimated_stepping_batches), float(self.trainer.num_training_batches)
+        if not 0 < total < math.inf:
+            raise UsageError("the Trainer does not say how long it trains", why="the learning rate follows the time", fix="give it max_steps")
+        per_epoch = math.ceil(batches / self.trainer.accumulate_grad_batches) if 0 < batches < math.inf else total
+        return per_epoch, total / per_epoch
 
 
 def as_batch(batch: Any) -> Batch:

@@ -6,9 +6,10 @@ learning rate are functions of the seed and the step, so a run that was stopped 
 
 from __future__ import annotations
 
-import copy
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from darkknowledge.contract import Batch, Examples, Loss, Objective, Teacher
-from darkknowledge.errors import DivergedError, Interrupted
+from darkknowledge.errors import DataError, DivergedError, Interrupted
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.means import Means
 from darkknowledge.training.optimizer import make_optimizer
@@ -63,22 +64,24 @@ def fit(
     With ``recipe.ema`` the network ends with the averaged weights.
 
     Raises:
-        DivergedError: the loss is no longer finite; found when a record is made, without waiting for the device at every step.
+        DataError: there is nothing to train on.
+        DivergedError: the loss or a weight is no longer finite; found when a record is made, without waiting for the device at every step.
         Interrupted: SIGINT or SIGTERM came, and the state was saved.
     """
+    if not len(train):
+        raise DataError("the training split is empty", fix="keep at least one example to train on")
     loop = _Loop(network, objective, train, recipe, validation=validation, teacher=teacher, checkpoint=checkpoint)
     if checkpoint is not None and (state := load_state(checkpoint)) is not None:
         loop.load(state)
-    for watcher in watchers:
-        watcher.begin(Plan(name, steps=loop.steps, epochs=loop.epochs, done=loop.step))
-    try:
+    with ExitStack() as begun:
+        # Begun from the last to the first, they end from the first to the last.
+        for watcher in reversed(watchers):
+            watcher.begin(Plan(name, steps=loop.steps, epochs=loop.epochs, done=loop.step, epochs_done=loop.epochs_done))
+            begun.callback(watcher.end)
         with stop_request() as stop:
             for record in loop.run(stop, watchers):
                 for watcher in watchers:
                     watcher.record(record)
-    finally:
-        for watcher in watchers:
-            watcher.end()
     return loop.result()
 
 
@@ -128,6 +131,7 @@ class _Loop:
                     yield self.record("step", self.window)
                 if stop.signal is not None:
                     break
+                self.save_when_due()
             self.stop_if_asked(stop)
             yield self.end_epoch()
             self.stop_if_asked(stop)
@@ -199,14 +203,18 @@ class _Loop:
     def record(self, kind: Literal["step", "epoch"], means: Means, values: Mapping[str, float] | None = None) -> Record:
         """Read the means off the device, the only place where the loop waits for it, and start new ones."""
         found = means.take()
-        if not all(map(_finite, found.values())):
+        self.require_finite({**found, **(values or {})})
+        rate = self.optimizer.param_groups[0]["lr"]
+        return Record(kind, self.step, self.step / self.per_epoch, {**found, "learning_rate": rate, **(values or {})})
+
+    def require_finite(self, values: Mapping[str, float]) -> None:
+        """Refuse to go on from numbers that are none."""
+        if not all(map(math.isfinite, values.values())):
             raise DivergedError(
-                f"the loss is no longer finite after step {self.step} ({', '.join(f'{name} {value:g}' for name, value in found.items())})",
+                f"the loss is no longer finite after step {self.step} ({', '.join(f'{name} {value:g}' for name, value in values.items())})",
                 why="every later step would train on it",
                 fix="lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup",
             )
-        rate = self.optimizer.param_groups[0]["lr"]
-        return Record(kind, self.step, self.step / self.per_epoch, {**found, "learning_rate": rate, **(values or {})})
 
     @property
     def averaged(self) -> nn.Module:
@@ -262,8 +270,11 @@ class _Loop:
     def result(self) -> Fitted:
         """Hand over: the averaged weights go into the network."""
         if self.average is not None:
-            self.network.load_state_dict(copy.deepcopy(self.average.module.state_dict()))
+            self.network.load_state_dict(self.average.module.state_dict())
         self.network.cpu().eval()
+        # The last step's loss may be finite and its weights not.
+        largest = torch.stack([parameter.detach().abs().max() for parameter in self.network.parameters()]).max()
+        self.require_finite({"largest weight": largest.item()})
         return Fitted(self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision)
 
 
@@ -276,7 +287,3 @@ def _quiet_fabric(device: str, precision: str) -> Fabric:
 def _moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """The exponential moving average of parameters and buffers."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0

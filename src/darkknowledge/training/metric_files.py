@@ -1,4 +1,4 @@
-"""metrics.jsonl, every record a line, and metrics.csv, the epochs: always written, readable while the run goes on."""
+"""metrics.jsonl, every record a line, readable while the run goes on, and metrics.csv, the epochs as a table, written at its end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ class MetricFiles:
         self._jsonl, self._csv = folder / "metrics.jsonl", folder / "metrics.csv"
 
     def begin(self, plan: Plan) -> None:
-        """Start the files, or keep those of the first ``plan.done`` steps."""
-        kept = [line for line in read_records(self._jsonl) if line["step"] <= plan.done]
+        """Start the files, or keep what the state that training goes on from has recorded."""
+        records = read_records(self._jsonl)
+        # A state saved right after the last step of an epoch does not have that epoch's record yet.
+        kept = [line for line in records if line["step"] <= plan.done and (line["kind"] == "step" or line["epoch"] <= plan.epochs_done)]
         write_text(self._jsonl, "".join(json.dumps(line) + "\n" for line in kept))
 
     def step(self, done: int) -> None:

@@ -75,7 +75,7 @@ class ProgressLines:
 
     def begin(self, plan: Plan) -> None:
         """Note how long the run is."""
-        self._plan, self._every, self._began = plan, max(1, plan.epochs // _LINES), monotonic()
+        self._plan, self._every, self._began = plan, -(-plan.epochs // _LINES), monotonic()
 
     def step(self, done: int) -> None:
         """Nothing: steps are too many for lines."""

@@ -19,7 +19,8 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        signal.signal(number, signal.SIG_DFL)
+        for watched in _WATCHED:
+            signal.signal(watched, signal.SIG_DFL)
 
 
 @contextmanager

@@ -13,13 +13,14 @@ class TensorboardLogger:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils import tensorboard
         except ImportError as error:
             raise ResourceError("TensorBoard is not installed", fix="pip install 'darkknowledge[tensorboard]'") from error
-        self._writer = SummaryWriter(folder / "tensorboard")
+        self._folder, self._open = folder / "tensorboard", tensorboard.SummaryWriter
 
     def begin(self, plan: Plan) -> None:
-        """Nothing: the file is open."""
+        """Open a file; after a resume it takes back what was recorded past the state that training went back to."""
+        self._writer = self._open(self._folder, purge_step=plan.done + 1 if plan.done else None)
 
     def step(self, done: int) -> None:
         """Nothing: only records are written."""

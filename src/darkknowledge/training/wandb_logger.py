@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import netrc
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from darkknowledge.contract import Report
+from darkknowledge.errors import ResourceError
 from darkknowledge.training.watching import Plan, Record
 
 
@@ -22,18 +24,20 @@ class WandbLogger:
         """Open the run, or open it again after a resume."""
         import wandb
 
-        self._offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
-        identifier = self._folder.resolve().name
-        self._run = wandb.init(
-            project=self._project,
-            name=identifier,
-            id=identifier,
-            resume="allow" if plan.done else None,
-            dir=self._folder,
-            config=self._config,
-            mode="offline" if self._offline else None,
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+        earlier = sorted((self._folder / "wandb").glob("*run-*-*"))
+        try:
+            self._run = wandb.init(
+                project=self._project,
+                name=self._folder.resolve().name,
+                id=earlier[-1].name.rpartition("-")[2] if earlier else secrets.token_hex(8),
+                resume="allow" if earlier else None,
+                dir=self._folder,
+                config=self._config,
+                mode=None if "WANDB_MODE" in os.environ or _has_key() else "offline",
+                settings=wandb.Settings(silent=True, console="off"),
+            )
+        except wandb.Error as error:
+            raise ResourceError(f"Weights & Biases does not start: {error}", fix="wandb login, WANDB_MODE=offline, or logging.wandb=false") from error
 
     def step(self, done: int) -> None:
         """Nothing: only records are sent."""
@@ -44,10 +48,10 @@ class WandbLogger:
 
     def end(self) -> None:
         """Close the run."""
-        directory = Path(self._run.dir).parent
         self._run.finish()
-        if self._offline:
-            self._report(f"Weights & Biases: logged offline; upload with: wandb sync {directory}")
+        if self._run.offline:
+            parts = sorted((self._folder / "wandb").glob("offline-run-*"))
+            self._report(f"Weights & Biases: logged offline; upload with: wandb sync {' '.join(map(str, parts))}")
 
 
 def _has_key() -> bool:

@@ -9,12 +9,13 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is about to happen: all steps and epochs, and how many steps were done before a resume."""
+    """What is about to happen: all steps and epochs, and how many of each were done before a resume."""
 
     name: str
     steps: int
     epochs: int
     done: int = 0
+    epochs_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
