@@ -43,7 +43,6 @@ def digits(*, root: Path, download: bool) -> Source:
         mean=mean,
         std=std,
         fingerprint=fingerprint(train.ids, train.labels, CLASS_NAMES, image_content(train.images)),
-        augmentation="nudge",
     )
 
 

@@ -56,7 +56,7 @@ def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:
         UsageError: the network is a class of a module that ``plugins`` does not name.
     """
     folder = Path(folder)
-    verify_manifest(folder)
+    verify_manifest(folder, required=(WEIGHTS, CONFIG))
     spec, preprocessing = _read_config(folder / CONFIG)
     if is_plugin(spec.name) and (module := spec.name.partition(":")[0]) not in plugins:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 Two families, told apart by ``depth``:
 
-* 20, 32, 44, 56, 110: three stages of 16, 32, 64 channels with (depth − 2)/6 basic blocks each, and 8x4, 32x4: depth 8 and 32 with a stem of 32
+* 8, 14, 20, 32, 44, 56, 110: three stages of 16, 32, 64 channels with (depth − 2)/6 basic blocks each, and 8x4, 32x4: depth 8 and 32 with a stem of 32
   channels and stages of 64, 128, 256. Where the shape changes, the shortcut is a 1×1 convolution with batch normalisation, as in the networks that
   distillation results are reported for. Source: He et al. (2016, arXiv:1512.03385), section 4.2 (there with parameter-free shortcuts, 0.27, 0.85 and
   1.7 million parameters at 10 classes for depth 20, 56 and 110: the same to those digits); Tian, Krishnan & Isola (2020, arXiv:1910.10699) and their
@@ -103,7 +103,7 @@ def _wide(depth: int) -> Layout:
 _FOUR_STAGES = (64, 128, 256, 512)
 
 LAYOUTS = {
-    **{str(depth): _thin(depth) for depth in (20, 32, 44, 56, 110)},
+    **{str(depth): _thin(depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     **{f"{depth}x4": _wide(depth) for depth in (8, 32)},
     "18": Layout(64, _FOUR_STAGES, (2, 2, 2, 2)),
     "34": Layout(64, _FOUR_STAGES, (3, 4, 6, 3)),
