@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from darkknowledge.errors import Interrupted
+from darkknowledge.objective import DistillationLoss
+from darkknowledge.training import Fitted, Recipe, fit
+from darkknowledge.training.metric_files import MetricFiles
+from training.small import Answers, Bounded, Notes, Points, mlp, points, same, weights
+
+RECIPE = Recipe(
+    epochs=3, batch_size=7, accumulate=2, learning_rate=0.2, warmup=0.5, weight_decay=1e-3, clip_norm=0.5, ema=0.8, log_every=3, checkpoint_every=1e9
+)
+TRAIN, VALIDATION = points(26, noise=0.2), points(15, seed=1)
+"""Four steps an epoch, the last of them on a ragged batch."""
+STEPS = 12
+
+
+def signal_after(step: int) -> Callable[[int], None]:
+    def act(done: int) -> None:
+        if done == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    return act
+
+
+def die_after(step: int) -> Callable[[int], None]:
+    """What a crash looks like from inside: nothing is saved any more."""
+
+    def act(done: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return act
+
+
+class Run:
+    """A run in a folder that can be stopped after a step, and gone on with."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+
+    def go(
+        self, *, after_step: Callable[[int], None] = lambda done: None, validation: Points = VALIDATION, recipe: Recipe = RECIPE
+    ) -> tuple[Fitted, Any]:
+        network = Bounded()
+        fitted = fit(
+            network,
+            DistillationLoss(temperature=3, alpha=0.7).mixture,
+            TRAIN,
+            recipe,
+            validation=validation,
+            teacher=Answers(mlp(seed=5)),
+            watchers=[MetricFiles(self.folder), Notes(after_step)],
+            checkpoint=self.folder / "checkpoint",
+        )
+        return fitted, weights(network)
+
+    def stop(self, step: int) -> Any:
+        """Stop after ``step``; the state that was saved."""
+        with pytest.raises(Interrupted) as stopped:
+            self.go(after_step=signal_after(step))
+        assert stopped.value.exit_code == 143
+        return self.state()
+
+    def state(self) -> Any:
+        (path,) = (self.folder / "checkpoint").glob("state-*.pt")
+        return torch.load(path, weights_only=True)
+
+    def records(self) -> list[Any]:
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Fitted, Any]:
+    run = Run(tmp_path_factory.mktemp("runs") / "undisturbed")
+    return run, *run.go()
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_a_run_stopped_after_any_step_goes_on_as_if_it_had_not_been(step: int, undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    reference, fitted, final = undisturbed
+    run = Run(tmp_path / "run")
+    assert run.stop(step)["step"] == step
+    resumed, resumed_weights = run.go()
+    assert same(resumed_weights, final)
+    assert run.records() == reference.records()
+    assert (resumed.last, resumed.best, resumed.best_epoch) == (fitted.last, fitted.best, fitted.best_epoch)
+    assert same(resumed.best_weights, fitted.best_weights)
+    assert (run.folder / "metrics.csv").read_text() == (reference.folder / "metrics.csv").read_text()
+
+
+def test_a_run_stopped_after_every_single_step_walks_the_same_path(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    reference, _, final = undisturbed
+    run = Run(tmp_path / "stopped-at-every-step")
+    for step in range(1, STEPS + 1):
+        state = run.stop(step)
+        direct = Run(tmp_path / f"stopped-at-{step}").stop(step)
+        assert state["optimizer"]["state"]
+        assert same(state, direct), f"network, optimizer, average or means differ at step {step}"
+    assert same(run.go()[1], final)
+    assert run.records() == reference.records()
+
+
+def test_a_run_stopped_during_validation_goes_on_as_if_it_had_not_been(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    reference, fitted, final = undisturbed
+    for epoch in (1, 2, 3):
+        run, passes = Run(tmp_path / f"epoch-{epoch}"), []
+
+        def asked(view: int | None, epoch: int = epoch, passes: list[int] = passes) -> None:
+            passes.append(1)
+            if len(passes) == epoch:
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(Interrupted) as stopped:
+            run.go(validation=points(15, seed=1, asked=asked))
+        assert stopped.value.exit_code == 130
+        resumed, resumed_weights = run.go()
+        assert same(resumed_weights, final)
+        assert run.records() == reference.records()
+        assert same(resumed.best_weights, fitted.best_weights)
+
+
+def test_no_validation_pass_comes_between_a_signal_and_the_stop(tmp_path: Path) -> None:
+    passes: list[int | None] = []
+    with pytest.raises(Interrupted):
+        Run(tmp_path / "run").go(after_step=signal_after(4), validation=points(15, seed=1, asked=passes.append))
+    assert passes == []
+
+
+def test_a_kill_after_an_epoch_that_was_resumed_at_its_last_step_leaves_one_record_of_it(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    """The state at hand was saved before the epoch's record, which is there all the same."""
+    reference, _, final = undisturbed
+    run = Run(tmp_path / "run")
+    run.stop(4)
+
+    with pytest.raises(KeyboardInterrupt):
+        run.go(after_step=die_after(5))
+    assert [line["kind"] for line in run.records() if line["step"] == 4] == ["epoch"]
+    assert run.state()["epochs_done"] == 0
+    assert same(run.go()[1], final)
+    assert run.records() == reference.records()
+
+
+def test_a_state_saved_within_an_epoch_is_as_good(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    reference, _, final = undisturbed
+    run = Run(tmp_path / "run")
+
+    with pytest.raises(KeyboardInterrupt):
+        run.go(after_step=die_after(7), recipe=RECIPE.model_copy(update={"checkpoint_every": 0.0}))
+    assert run.state()["step"] == 6
+    assert same(run.go()[1], final)
+    assert run.records() == reference.records()
