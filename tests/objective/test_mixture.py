@@ -79,11 +79,11 @@ def test_a_term_whose_weight_is_always_zero_needs_nothing() -> None:
     assert Mixture({"soft": (Hinton(), WarmUp(0.5, 3)), "hard": (HardLabel(), 1)}).needs == {"teacher", "labels"}
 
 
-@pytest.mark.parametrize(("need", "term"), [("teacher", "'soft' and 'match'"), ("labels", "'hard'")])
+@pytest.mark.parametrize(("need", "term"), [("a teacher", "'soft' and 'match'"), ("labels", "'hard'")])
 def test_what_is_missing_is_refused_before_the_first_step(need: str, term: str) -> None:
     MIXTURE.check(has_teacher=True, has_labels=True)
     with pytest.raises(UsageError, match=f"{term} needs {need}"):
-        MIXTURE.check(has_teacher=need != "teacher", has_labels=need != "labels")
+        MIXTURE.check(has_teacher=need != "a teacher", has_labels=need != "labels")
 
 
 def test_a_step_without_the_teacher_is_refused() -> None:

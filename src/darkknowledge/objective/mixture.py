@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 from torch import Tensor
@@ -61,11 +63,11 @@ class Mixture:
         Raises:
             UsageError: a term needs a teacher or labels, and there are none.
         """
-        for need, there in (("teacher", has_teacher), ("labels", has_labels)):
+        for need, words, there in (("teacher", "a teacher, and there is none", has_teacher), ("labels", "labels, and there are none", has_labels)):
             asking = [name for name, entry in self.terms.items() if need in entry.term.needs]
             if asking and not there:
                 raise UsageError(
-                    f"the objective's term {' and '.join(map(repr, asking))} needs {need}, and there are none",
+                    f"the objective's term {' and '.join(map(repr, asking))} needs {words}",
                     where=self.formula(),
                     fix="name a teacher, or train with objective.name=hard_label" if need == "teacher" else "give the term weight 0 (alpha=1)",
                 )
@@ -88,8 +90,7 @@ class Mixture:
         for name, entry in self.terms.items():
             logits = _answer(name, entry.term, teacher)
             values[name] = entry.weight(epoch) * mean(entry.term.per_example(student, logits, labels), counts[name])
-        total = next(iter(values.values())) if len(values) == 1 else sum(values.values(), start=student.new_zeros(()))
-        return Loss(total, {name: value.detach() for name, value in values.items()})
+        return Loss(reduce(add, values.values()), {name: value.detach() for name, value in values.items()})
 
     def formula(self) -> str:
         """The objective in one line, with student logits z, teacher logits v and labels y."""
