@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,14 +9,14 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from darkknowledge.cli.help import CONF
 from darkknowledge.errors import UsageError, close_match
 
 
-def compose(stage: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration of a stage with ``overrides`` in Hydra's words.
+def compose(stage: str, overrides: Sequence[str], *, complete: bool = True) -> dict[str, Any]:
+    """The configuration of a stage with ``overrides`` in Hydra's words; unless it must be ``complete``, a missing value stays ``???``.
 
     Raises:
         UsageError: an unknown key or choice (a close match is named), a value that is missing, or an override that cannot be applied.
@@ -25,11 +24,14 @@ def compose(stage: str, overrides: Sequence[str]) -> dict[str, Any]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
             config = hydra_compose(stage, list(overrides))
-            values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            values = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
         except MissingConfigException as error:
             raise _unknown_choice(error) from None
         except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
             raise _explain(stage, error) from None
+        except (AssertionError, TypeError, ValueError) as error:
+            # What Hydra itself trips over: a number where a file is chosen (data=3), a key in a list (model.hidden.width=3).
+            raise UsageError(f"{' '.join(overrides)} cannot be applied: {error}", fix=_every_key(stage)) from None
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -40,27 +42,21 @@ def to_yaml(values: dict[str, Any]) -> str:
 
 
 def _unknown_choice(error: MissingConfigException) -> UsageError:
-    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    group, _, choice = (error.missing_cfg_file or "").partition("/")
     options = [option for option in error.options or () if not option.startswith("_")]
     return UsageError(f"there is no {group} {choice!r}", fix=close_match(choice, options))
 
 
 def _explain(stage: str, error: Exception) -> UsageError:
-    text = "\n".join(str(part) for part in (error, error.__cause__) if part)
-    unknown = re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text)
-    if unknown:
-        key = unknown[2]
-        return UsageError(f"unknown key {key!r}", fix=close_match(unknown[1], _siblings(stage, key.split(".")[:-1])))
-    missing = re.search(r"Missing mandatory value: (\S+)|full_key: (\S+)", text)
-    if "Missing mandatory value" in text and missing:
-        key = missing[1] or missing[2]
-        return UsageError(f"{key} is missing", fix=f"give {key}=…; dk {stage} --help explains")
-    return UsageError(text.splitlines()[0].rstrip("."), fix=f"dk {stage} --cfg job shows every key")
+    cause = error.__cause__ or error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and "is not in struct" in str(cause):
+        # Hydra's own settings stand beside ours while it composes.
+        siblings = {str(key) for key in cause.parent_node or ()} - {"hydra"}
+        return UsageError(f"unknown key {cause.full_key!r}", fix=close_match(str(cause.key), siblings) if siblings else _every_key(stage))
+    if isinstance(cause, MissingMandatoryValue):
+        return UsageError(f"{cause.full_key} is missing", fix=f"give {cause.full_key}=…; dk {stage} --help explains")
+    return UsageError(str(cause).partition("\n")[0].rstrip("."), fix=_every_key(stage))
 
 
-def _siblings(stage: str, path: Sequence[str]) -> list[str]:
-    """The keys beside an unknown one."""
-    node: Any = hydra_compose(stage)
-    for part in path:
-        node = node.get(part) or {}
-    return [str(key) for key in node]
+def _every_key(stage: str) -> str:
+    return f"dk {stage} --cfg job shows every key"

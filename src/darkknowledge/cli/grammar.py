@@ -27,7 +27,7 @@ def jobs(overrides: Sequence[str], *, multirun: bool) -> list[tuple[str, ...]]:
         try:
             parsed = OverridesParser.create().parse_override(override)
         except HydraException as error:
-            line = str(error).splitlines()[0]
+            line = str(error).splitlines()[0].partition(" expecting")[0]
             fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
             raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None
         if parsed.is_sweep_override() and not multirun:
@@ -46,20 +46,26 @@ def _as_list(override: str) -> str:
 def expand(stage: str, overrides: Sequence[str]) -> list[str]:
     """The overrides in Hydra's own words: ``student=NAME`` names a file, ``teacher=…`` its source, ``dk run`` the data set's experiment."""
     expanded = [word for override in overrides for word in _expand(stage, override)]
-    if stage == "run" and not any(word.startswith("experiment=") for word in expanded):
+    if stage != "run":
+        return expanded
+    if not any(word.startswith("experiment=") for word in expanded):
         data = next((word.removeprefix("data=") for word in reversed(expanded) if word.startswith("data=")), "digits")
         if (CONF / "experiment" / f"{data}.yaml").is_file():
             expanded.insert(0, f"experiment={data}")
-    return expanded
+    # Without an experiment is how the configuration is written; Hydra has no word for it on the command line.
+    return [word for word in expanded if word != "experiment=null"]
 
 
 def _expand(stage: str, override: str) -> list[str]:
     key, _, value = override.partition("=")
+    if key.lstrip("+~").startswith("hydra"):
+        raise UsageError(f"unknown key {key!r}", why="Hydra composes the configuration here and does nothing else", fix="the run folder is out=…")
     if key == "teacher" and stage in ("distill", "run"):
         return [f"teacher.source={value}"]
     if key not in _GROUPS:
         return [override]
-    if ":" not in value:
+    value = value.strip("'\"")
+    if ":" not in value or value.startswith("{"):
         return [f"{_GROUPS[key]}={value}"]
     library = value.partition(":")[0]
     return [f"{_GROUPS[key]}={library if library in _LIBRARIES else 'plugin'}", f"{key}.name={value}"]

@@ -37,18 +37,22 @@ def _names(key: str) -> list[str]:
 _MORE = """Every key of every part: dk STAGE --cfg job. Values follow Hydra's grammar: out='my runs/a', student.hidden=[64,64].
 Flags: --cfg job (print the configuration), --dry-run (check it, print the plan), -m (a grid: key=1,2,3), --debug (tracebacks)."""
 
+_TRAIN = "train model=hinton_mlp data=mnist training.epochs=20 out=runs/teacher"
+_DISTILL = "distill teacher=runs/teacher student=hinton_mlp data=mnist objective.temperature=8"
+_RUN_CHOICES = ("experiment", "data", "student", "teacher.model", "objective")
+
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("run", "a teacher, and the same student alone and distilled, compared over seeds.", "run experiment=mnist data.root=data",
-              ("experiment", "data", "student", "teacher.model", "objective")),
-        Stage("train", "a network and labels.", "train model=hinton_mlp data=mnist training.epochs=20 out=runs/teacher", ("data", "model", "objective")),
-        Stage("distill", "a student learns from a teacher's soft targets.", "distill teacher=runs/teacher student=hinton_mlp data=mnist "
-              "objective.temperature=8", ("data", "student", "objective")),
+        Stage(
+            "run", "a teacher, and the same student alone and distilled, compared over seeds.", "run experiment=mnist data.root=data", _RUN_CHOICES
+        ),
+        Stage("train", "a network and labels.", _TRAIN, ("data", "model", "objective")),
+        Stage("distill", "a student learns from a teacher's soft targets.", _DISTILL, ("data", "student", "objective")),
         Stage("evaluate", "finished runs on the test split.", "evaluate run=runs/student"),
         Stage("list", "the runs under a folder.", "list root=runs"),
     )
-}  # fmt: skip
+}
 
 HELP = "\n".join(
     [

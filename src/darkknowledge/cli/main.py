@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from darkknowledge import __version__
 from darkknowledge.cli.help import HELP, STAGES
-from darkknowledge.errors import DarkKnowledgeError, UsageError, close_match
+from darkknowledge.errors import DarkKnowledgeError, Interrupted, ResourceError, UsageError, close_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
-    """Do ``work``; a known error becomes its message on the error stream and its exit code."""
+    """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     try:
         return work()
-    except DarkKnowledgeError as error:
-        if debug:
+    except (DarkKnowledgeError, KeyboardInterrupt, MemoryError, OSError) as error:
+        if debug or (isinstance(error, OSError) and error.filename is None):
             raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("error: interrupted", file=sys.stderr)
-        return 130
+        known = _as_known(error)
+        print(f"error: {known}", file=sys.stderr)
+        return known.exit_code
+
+
+def _as_known(error: BaseException) -> DarkKnowledgeError:
+    """What the system raises, in our words."""
+    match error:
+        case DarkKnowledgeError():
+            return error
+        case KeyboardInterrupt():
+            return Interrupted("interrupted", signal=signal.SIGINT)
+        case OSError():
+            return ResourceError(f"{error.strerror or error}", where=str(error.filename), fix="check the path, its permissions and the space left")
+        case _:
+            return ResourceError("the memory is not enough", fix="lower training.batch_size, or raise training.accumulate")
 
 
 def parse(arguments: Sequence[str]) -> Call:

@@ -4,50 +4,60 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
 from darkknowledge.pipeline.settings import (
+    DataSettings,
     DistillSettings,
     EvaluateSettings,
     ListSettings,
     ModelSettings,
     ObjectiveSettings,
     RunSettings,
+    StageSettings,
     TeacherSettings,
     TrainSettings,
 )
-from darkknowledge.runs.folder import open_run
+from darkknowledge.runs.folder import already_there, open_run
 from darkknowledge.training.recipe import Recipe
 
 
 def plan(stage: str, settings: BaseModel) -> str:
-    """The plan of one job in a few lines. Teachers and runs that must exist are looked for."""
+    """The plan of one job in a few lines. Teachers and runs that must exist are looked for, and the folder that must not."""
     match settings:
         case TrainSettings():
-            lines = [f"train {_network(settings.model)} on {settings.data.name}", _recipe(settings.training), _formula(settings.objective)]
+            lines = [f"train {_network(settings.model)} on {settings.data.name}", _recipe(settings.training)]
+            lines.append(_formula(settings.objective, settings.data, has_teacher=False))
         case DistillSettings():
-            lines = [
-                f"distill {_network(settings.student)} on {settings.data.name} from {_teachers(settings.teacher)}",
-                _recipe(settings.training),
-                _formula(settings.objective),
-            ]
+            lines = [f"distill {_network(settings.student)} on {settings.data.name} from {_teachers(settings.teacher)}", _recipe(settings.training)]
+            lines.append(_formula(settings.objective, settings.data, has_teacher=True))
         case RunSettings():
             lines = _run_plan(settings)
         case EvaluateSettings():
-            lines = [f"evaluate {', '.join(str(open_run(path).path) for path in settings.run)} on the {settings.split} split"]
+            folders = [model_folder(open_run(path).path, weights=settings.weights) for path in settings.run]
+            lines = [f"evaluate {', '.join(map(str, folders))} on the {settings.split} split"]
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
         case _:
             raise AssertionError(stage)
-    out = getattr(settings, "out", None)
-    return "\n".join([*lines, f"into {out or 'a new folder under runs/'}"] if hasattr(settings, "out") else lines)
+    return "\n".join([*lines, _folder(settings)] if isinstance(settings, StageSettings) else lines)
+
+
+def _folder(settings: StageSettings) -> str:
+    if settings.out is None:
+        return "into a new folder under runs/"
+    if settings.out.exists() and not settings.resume:
+        raise already_there(settings.out)
+    return f"{'going on in' if settings.out.exists() else 'into'} {settings.out}"
 
 
 def _run_plan(settings: RunSettings) -> list[str]:
     teacher = settings.teacher
     trained = f"{teacher.members} × {_network(teacher.model)}, {_recipe(teacher.training)}"
+    pairs = f"{settings.seeds} pairs of {_network(settings.student)} on {settings.data.name}"
     return [
         f"teacher: {_teachers(teacher) if teacher.source else trained}",
-        f"students: {settings.seeds} pairs of {_network(settings.student)} on {settings.data.name}, alone and distilled, {_recipe(settings.training)}",
-        _formula(settings.objective),
+        f"students: {pairs}, alone and distilled, {_recipe(settings.training)}",
+        _formula(settings.objective, settings.data, has_teacher=True),
     ]
 
 
@@ -63,15 +73,10 @@ def _recipe(recipe: Recipe) -> str:
 
 
 def _teachers(settings: TeacherSettings) -> str:
+    require_teacher(settings)
     names = [source if isinstance(source, str) else source.name for source in settings.source]
-    for source in settings.source:
-        if isinstance(source, str) and ":" not in source:
-            open_run(source)
-    joined = ", ".join(names) or "no teacher (give teacher=runs/…)"
-    return f"the {settings.average} average of {joined}" if len(names) > 1 else joined
+    return f"the {settings.average} average of {', '.join(names)}" if len(names) > 1 else names[0]
 
 
-def _formula(settings: ObjectiveSettings) -> str:
-    from darkknowledge.objective import build
-
-    return f"objective: {build(settings.name, **settings.options()).formula()}"
+def _formula(settings: ObjectiveSettings, data: DataSettings, *, has_teacher: bool) -> str:
+    return f"objective: {build_objective(settings, has_teacher=has_teacher, has_labels=not data.hide_labels).formula()}"

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from pydantic import BaseModel
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from darkknowledge.cli.compose import compose, to_yaml
 from darkknowledge.cli.grammar import expand, jobs
-from darkknowledge.pipeline.settings import DistillSettings, EvaluateSettings, ListSettings, RunSettings, TrainSettings, validate
 
-SCHEMAS: Mapping[str, type[BaseModel]] = {
-    "run": RunSettings,
-    "train": TrainSettings,
-    "distill": DistillSettings,
-    "evaluate": EvaluateSettings,
-    "list": ListSettings,
-}
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+
+    from darkknowledge.pipeline.settings import DistillSettings, EvaluateSettings, ListSettings, RunSettings, TrainSettings
 
 
 def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run: bool, multirun: bool) -> int:
     """Do every job of the command line; all are checked before the first begins."""
     grid = jobs(overrides, multirun=multirun)
-    values = [_numbered(compose(stage, expand(stage, job)), index, len(grid)) for index, job in enumerate(grid)]
+    values = [_numbered(compose(stage, expand(stage, job), complete=not show_config), index, len(grid)) for index, job in enumerate(grid)]
     if show_config:
-        print("\n".join(to_yaml(each) for each in values), end="")
+        print("---\n".join(to_yaml(each) for each in values), end="")
         return 0
-    settings = [validate(SCHEMAS[stage], each) for each in values]
+    settings = [_checked(stage, each) for each in values]
+    from rich.console import Console
+
+    # In a file or a pipe nothing limits the width, and a table must not lose its cells' ends.
+    console = Console(width=None if sys.stdout.isatty() else 200)
     for job, each in zip(grid, settings, strict=True):
         if len(grid) > 1:
             print(f"job: {' '.join(job)}", file=sys.stderr)
@@ -38,8 +36,22 @@ def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run
 
             print(plan(stage, each))
         else:
-            STAGES[stage](each, Console())
+            STAGES[stage](each, console)
     return 0
+
+
+def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
+    """The checked settings. pydantic takes a third of a second to import, and a key that Hydra does not find is reported without it."""
+    from darkknowledge.pipeline import settings
+
+    schemas: Mapping[str, type[BaseModel]] = {
+        "run": settings.RunSettings,
+        "train": settings.TrainSettings,
+        "distill": settings.DistillSettings,
+        "evaluate": settings.EvaluateSettings,
+        "list": settings.ListSettings,
+    }
+    return settings.validate(schemas[stage], values)
 
 
 def _numbered(values: dict[str, Any], index: int, count: int) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def _evaluate(settings: EvaluateSettings, console: Console) -> None:
     from darkknowledge.cli.tables import show_evaluations
     from darkknowledge.pipeline.evaluate import evaluate_from
 
-    show_evaluations(evaluate_from(settings, report=Console(stderr=True).print), console)
+    show_evaluations(evaluate_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
 
 
 def _list(settings: ListSettings, console: Console) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from darkknowledge.analysis import summarise
 from darkknowledge.pipeline._measuring import Evaluation
@@ -64,7 +64,8 @@ def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
     if not runs:
         console.print(f"no runs under {root}")
         return
-    table = Table("run", "kind", "status", "data", "network", "seed", "validation", "test", "started")
+    # A run's path is what the next command needs, so it is folded and never cut short.
+    table = Table(Column("run", overflow="fold"), "kind", "status", "data", "network", "seed", "validation", "test", "started")
     for run in runs:
         scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
         seed = "" if run.seed is None else str(run.seed)

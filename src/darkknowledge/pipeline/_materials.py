@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -17,7 +17,7 @@ from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
-from darkknowledge.runs.folder import open_run
+from darkknowledge.runs.folder import list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
 
 
@@ -38,10 +38,16 @@ def build_objective(settings: ObjectiveSettings, *, has_teacher: bool, has_label
         UsageError: it needs a teacher or labels that are not there, or has no use for the teacher that is.
     """
     objective = objective_room.build(settings.name, **settings.options())
-    for need, there in (("teacher", has_teacher), ("labels", has_labels)):
-        if need in objective.needs and not there:
-            advice = {"teacher": "use distill, or objective=hard_label", "labels": "choose an objective without labels, such as hinton, or alpha=1"}
-            raise UsageError(f"objective={settings.name} needs {need}, and there are none", where=objective.formula(), fix=advice[need])
+    if "teacher" in objective.needs and not has_teacher:
+        raise UsageError(
+            f"objective={settings.name} needs a teacher, and there is none", where=objective.formula(), fix="use distill, or objective=hard_label"
+        )
+    if "labels" in objective.needs and not has_labels:
+        raise UsageError(
+            f"objective={settings.name} needs labels, and all are hidden (data.hide_labels)",
+            where=objective.formula(),
+            fix="choose an objective without labels, such as hinton, or objective.alpha=1",
+        )
     if has_teacher and "teacher" not in objective.needs:
         raise UsageError(
             f"objective={settings.name} has no use for a teacher", where=objective.formula(), fix="choose another objective, or use train"
@@ -75,23 +81,58 @@ class Member:
     class_names: tuple[str, ...]
 
 
-def load_members(settings: TeacherSettings, data: Dataset, *, plugins: Sequence[str] = (), report: Report = print) -> list[Member]:
-    """The networks that the settings name: run folders, folders of a saved model, or networks by name with their own weights."""
+def require_teacher(settings: TeacherSettings) -> None:
+    """Refuse settings that name no teacher, and run folders that are none or not finished, before anything slow.
+
+    Raises:
+        UsageError: there is no teacher, or no finished run of one network where it should be.
+    """
     if not settings.source:
         raise UsageError("no teacher is named", fix="give teacher=runs/… (one run), or teacher=[runs/a,runs/b] (an ensemble)")
+    for source in settings.source:
+        if _is_folder(source):
+            model_folder(source)
+
+
+def model_folder(path: str | Path, *, weights: str = "last") -> Path:
+    """Where a run keeps the weights of its ``last`` or ``best`` epoch; a folder with a saved model is one itself.
+
+    Raises:
+        UsageError: it is no finished run of one network, or it kept no best weights.
+    """
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return folder
+    if open_run(folder).record["kind"] == "run":
+        networks = ", ".join(str(run.path) for run in list_runs(folder))
+        raise UsageError(f"{folder} compares several networks, and one is asked for", fix=f"choose one of {networks}")
+    if weights == "best" and not (folder / "best").is_dir():
+        raise UsageError(f"the run {folder} kept no best weights", why="it had no validation split to choose them by", fix="use weights=last")
+    return folder / ("model" if weights == "last" else "best")
+
+
+def _is_folder(source: str | ModelSettings) -> TypeGuard[str]:
+    """A run or a saved model, and not a network by name such as ``timm:resnet18``."""
+    return isinstance(source, str) and (":" not in source or Path(source).is_dir())
+
+
+def load_members(settings: TeacherSettings, data: Dataset, *, plugins: Sequence[str] = (), report: Report = print) -> list[Member]:
+    """The networks that the settings name: run folders, folders of a saved model, or networks by name with their own weights."""
     return [_load_member(source, data, plugins, report) for source in settings.source]
 
 
 def _load_member(source: str | ModelSettings, data: Dataset, plugins: Sequence[str], report: Report) -> Member:
-    if isinstance(source, ModelSettings) or ":" in source:
+    if not _is_folder(source):
         settings = source if isinstance(source, ModelSettings) else ModelSettings(name=source, pretrained=True)
         network = build_network(settings, data, seed=0, report=report)
         return Member(settings.name, network, network.spec.class_names)
-    folder = Path(source)
-    if not (folder / "config.json").is_file():
-        folder = open_run(folder).path / "model"
-    network = model_room.load(folder, plugins=plugins)
+    network = model_room.load(model_folder(source), plugins=plugins)
     return Member(source, network, network.spec.class_names)
+
+
+def fingerprints(members: Sequence[Member]) -> dict[str, str]:
+    """SHA-256 of each member by name: what a run remembers of its teacher."""
+    return {member.name: model_room.fingerprint(member.network) for member in members}
 
 
 def assemble_teacher(members: Sequence[Member], settings: TeacherSettings) -> Teacher:

@@ -16,7 +16,7 @@ from rich.console import Console
 from darkknowledge import model as model_room
 from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import UsageError
+from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline.settings import LoggingSettings, StageSettings
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -65,6 +65,9 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
         with removed_on_failure(run, fresh):
             job = prepare(report)
             run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
+            _require_same_materials(run, job)
+            watchers = _watchers(run, settings, console, report)
+        run.note(data_fingerprint=job.data.fingerprint, **job.facts)
         report(job.data.describe())
         report(f"objective: {job.objective.formula()}")
         began = time.monotonic()
@@ -76,7 +79,7 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
             validation=job.data.validation,
             teacher=job.teacher,
             name=run.path.name,
-            watchers=_watchers(run, settings, console, report),
+            watchers=watchers,
             checkpoint=run.path / "checkpoint",
         )
         _keep(run, job, fitted, seconds=time.monotonic() - began)
@@ -86,8 +89,12 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
 def open_folder(kind: str, settings: StageSettings) -> tuple[RunFolder, bool]:
     """The folder of a new run, or of the one to resume, and whether it was made just now."""
     config = settings.model_dump(mode="json")
+    if settings.resume and settings.out is None:
+        raise UsageError("resume=true does not say which run to go on with", fix="name its folder with out=…")
     if settings.resume and settings.out is not None and settings.out.exists():
         run = open_run(settings.out, finished=False)
+        if run.record["kind"] != kind:
+            raise UsageError(f"{run.path} was made by {run.record['kind']}, not by {kind}", fix=f"dk {run.record['kind']} goes on with it")
         _require_same(run.config, config)
         return run, False
     return RunFolder.create(settings.out, kind=kind, config=config), True
@@ -104,6 +111,18 @@ def _require_same(before: dict[str, Any], now: dict[str, Any], prefix: str = "")
                 f"the run to resume has {prefix}{key}={old}, and now it is {new}",
                 why="a resumed run is the run that was begun",
                 fix=f"leave out {prefix}{key}, or start a new run with another out=…",
+            )
+
+
+def _require_same_materials(run: RunFolder, job: Job) -> None:
+    """Refuse to go on with other data or another teacher under the same names. A run that was just made has none yet."""
+    before, now = run.record, {"data_fingerprint": job.data.fingerprint, **job.facts}
+    for name, what in (("data_fingerprint", "data"), ("teacher_fingerprints", "teacher")):
+        if before.get(name, now.get(name)) != now.get(name):
+            raise IntegrityError(
+                f"the {what} is no longer what {run.path} was begun with",
+                why="a resumed run is the run that was begun",
+                fix="bring it back, or start a new run with another out=…",
             )
 
 
@@ -153,9 +172,7 @@ def _keep(run: RunFolder, job: Job, fitted: Fitted, *, seconds: float) -> None:
             "best_epoch": fitted.best_epoch,
         },
         objective=job.objective.formula(),
-        data_fingerprint=job.data.fingerprint,
         model_fingerprint=model_room.fingerprint(job.network),
-        **job.facts,
     )
 
 

@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from darkknowledge import model as model_room
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.model import Network
-from darkknowledge.pipeline._materials import as_settings, assemble_teacher, build_network, build_objective, examine_teacher, load_data, load_members
+from darkknowledge.pipeline._materials import (
+    as_settings,
+    assemble_teacher,
+    build_network,
+    build_objective,
+    examine_teacher,
+    fingerprints,
+    load_data,
+    load_members,
+    require_teacher,
+)
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import DistillSettings, validate
 
@@ -97,6 +106,8 @@ def distill_from(
     report: Report | None = None,
 ) -> Trained:
     """`distill` with checked settings; ready objects stand in for those that the settings name."""
+    if teacher is None:
+        require_teacher(settings.teacher)
 
     def prepare(report: Report) -> Job:
         objective = build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
@@ -105,7 +116,7 @@ def distill_from(
         if answering is None:
             members = load_members(settings.teacher, found, plugins=settings.plugins, report=report)
             answering = assemble_teacher(members, settings.teacher)
-            facts["teacher_fingerprints"] = {member.name: model_room.fingerprint(member.network) for member in members}
+            facts["teacher_fingerprints"] = fingerprints(members)
         temperature = settings.objective.temperature or 1.0
         facts["teacher"] = examine_teacher(answering, found, temperature=temperature, check=settings.teacher.check, report=report)
         student = network or build_network(settings.student, found, seed=settings.training.seed, report=report)

@@ -12,7 +12,7 @@ from darkknowledge import model as model_room
 from darkknowledge.contract import Examples, Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError
-from darkknowledge.pipeline._materials import assemble_teacher, load_data, load_members
+from darkknowledge.pipeline._materials import assemble_teacher, fingerprints, load_data, load_members, model_folder
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject
 from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, TeacherSettings, validate
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -63,9 +63,10 @@ def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, re
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
-    folder = run.path / ("model" if settings.weights == "last" else "best")
+    folder = model_folder(run.path, weights=settings.weights)
     network = model_room.load(folder, plugins=settings.plugins)
-    found = data or _data_of(run, settings)
+    found = data or load_data(_data_settings(run, settings))
+    _require_same_data(run, found)
     check_pairing(network.spec.class_names, found.class_names)
     examples = found.open_test() if settings.split == "test" else found.validation
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
@@ -76,18 +77,20 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     return evaluation
 
 
-def _data_of(run: RunFolder, settings: EvaluateSettings) -> Dataset:
-    """The run's own data set, refused when it is no longer the one that the run was trained on."""
-    values = run.config["data"] | ({"root": settings.root} if settings.root is not None else {})
-    data = load_data(validate(DataSettings, values))
-    if data.fingerprint != run.record["data_fingerprint"]:
+def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
+    return validate(DataSettings, run.config["data"] | ({"root": settings.root} if settings.root is not None else {}))
+
+
+def _require_same_data(run: RunFolder, data: Dataset) -> None:
+    """Refuse data that are no longer what the run was trained on."""
+    trained_on = run.record["data_fingerprint"]
+    if data.fingerprint != trained_on:
         raise IntegrityError(
             f"the data is not what {run.path} was trained on",
-            where=str(values.get("root") or values["name"]),
-            why=f"its fingerprint is {data.fingerprint[:12]}…, the run has {run.record['data_fingerprint'][:12]}…",
+            where=data.describe(),
+            why=f"its fingerprint is {data.fingerprint[:12]}…, the run has {trained_on[:12]}…",
             fix="point root=… at the data of the run",
         )
-    return data
 
 
 def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, examples: Examples, report: Report) -> Answers | None:
@@ -100,5 +103,8 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
         members = load_members(teacher, data, plugins=settings.plugins)
     except DarkKnowledgeError as error:
         report(f"no agreement with the teacher for {run.path}: {error.what}")
+        return None
+    if fingerprints(members) != run.record["teacher_fingerprints"]:
+        report(f"no agreement with the teacher for {run.path}: the teacher is no longer the one that it learned from")
         return None
     return answer(assemble_teacher(members, teacher), examples)

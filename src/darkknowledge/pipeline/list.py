@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import read_json
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.runs.folder import list_runs as find_runs
@@ -27,7 +28,7 @@ class RunSummary:
 
 
 def list_runs(root: str | Path = "runs") -> list[RunSummary]:
-    """The runs under ``root``, oldest first; the networks of a ``run`` follow it."""
+    """The runs under ``root``, oldest first; the networks of a ``run`` follow it. One that cannot be read is listed as damaged."""
     found = []
     for run in find_runs(root):
         found += [_summarise(run), *map(_summarise, find_runs(run.path))]
@@ -35,7 +36,10 @@ def list_runs(root: str | Path = "runs") -> list[RunSummary]:
 
 
 def _summarise(run: RunFolder) -> RunSummary:
-    record, config = run.record, run.config
+    try:
+        record, config = run.record, run.config
+    except IntegrityError:
+        return RunSummary(run.path, "", "damaged", "", "", "", None, None, None)
     last = (record.get("validation") or {}).get("last") or {}
     return RunSummary(
         path=run.path,

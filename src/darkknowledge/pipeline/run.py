@@ -12,7 +12,15 @@ from rich.console import Console
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recovered, mcnemar, paired_test
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
-from darkknowledge.pipeline._materials import assemble_teacher, load_data, load_members
+from darkknowledge.pipeline._materials import (
+    assemble_teacher,
+    build_network,
+    build_objective,
+    examine_teacher,
+    load_data,
+    load_members,
+    require_teacher,
+)
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
 from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
 from darkknowledge.pipeline.distill import distill_from
@@ -127,13 +135,34 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
     with folder.working():
         with removed_on_failure(folder, fresh):
             data = load_data(settings.data)
-        sources = settings.teacher.source or _train_teachers(settings, folder, data, report)
-        teaching = settings.teacher.plain().model_copy(update={"source": tuple(sources)})
+            _rehearse(settings, data)
+            teaching = settings.teacher.plain()
+            if teaching.source:
+                _check_teacher(settings, teaching, data)
+        if not teaching.source:
+            teaching = teaching.model_copy(update={"source": tuple(_train_teachers(settings, folder, data, report))})
+            _check_teacher(settings, teaching, data)
         pairs = [_train_pair(settings, folder, data, teaching, index, report) for index in range(settings.seeds)]
         report("measuring on the test split")
         comparison = _compare(settings, folder, data, teaching, pairs)
         write_json(folder.path / "comparison.json", comparison.to_dict())
     return comparison
+
+
+def _rehearse(settings: RunSettings, data: Dataset) -> None:
+    """Build once what is needed later, so that a mistake in it is found before anything is trained."""
+    labels = not settings.data.hide_labels
+    build_objective(ObjectiveSettings(name="hard_label"), has_teacher=False, has_labels=labels)
+    build_objective(settings.objective, has_teacher=True, has_labels=labels)
+    for model in (settings.student, settings.teacher.model):
+        build_network(model, data, seed=0, report=_silent)
+
+
+def _check_teacher(settings: RunSettings, teaching: TeacherSettings, data: Dataset) -> None:
+    """Refuse a teacher that cannot teach before the first student, the one alone, is trained; `distill` says what it found."""
+    require_teacher(teaching)
+    teacher = assemble_teacher(load_members(teaching, data, plugins=settings.plugins, report=_silent), teaching)
+    examine_teacher(teacher, data, temperature=settings.objective.temperature or 1.0, check=teaching.check, report=_silent)
 
 
 def _train_teachers(settings: RunSettings, folder: RunFolder, data: Dataset, report: Report) -> list[str]:

@@ -40,7 +40,7 @@ class DataSettings(Section):
     """Which data set, which part of it, and what augmentation; see `darkknowledge.data.load`."""
 
     name: str = "digits"
-    root: Path | None = None
+    root: Path = Path("data")
     download: bool = False
     validation: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     split_seed: Seed = 0
@@ -53,6 +53,8 @@ class DataSettings(Section):
     augment_seed: Seed = 0
     image_size: Annotated[int, Field(ge=1)] | None = None
     workers: Annotated[int, Field(ge=0)] | None = None
+    image_column: str | None = None
+    label_column: str | None = None
 
 
 class ModelSettings(BaseModel):

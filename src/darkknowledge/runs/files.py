@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, ResourceError
 
 MANIFEST = "manifest.json"
+SCHEMA = 1
 
 
 def write_file(path: Path, writer: Callable[[BinaryIO], object]) -> None:
@@ -74,30 +75,47 @@ def read_json(path: Path) -> Any:
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
     """Record size and SHA-256 of the named files of ``folder``; written last, it makes them count."""
     entries = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in sorted(names)}
-    write_json(folder / MANIFEST, {"schema": 1, "files": entries})
+    write_json(folder / MANIFEST, {"schema": SCHEMA, "files": entries})
 
 
-def verify_manifest(folder: Path) -> None:
-    """Check every file that the manifest of ``folder`` names.
+def verify_manifest(folder: Path, *, required: Iterable[str] = ()) -> None:
+    """Check every file that the manifest of ``folder`` names; the ``required`` ones must be among them.
 
     Raises:
         IntegrityError: the manifest or a file is missing, or a file's size or SHA-256 is another; the first such file is named.
     """
     if not (folder / MANIFEST).is_file():
         raise IntegrityError(f"{folder} has no {MANIFEST}: it was never finished", where=str(folder), fix="make it anew")
-    for name, entry in read_json(folder / MANIFEST)["files"].items():
+    entries = _read_manifest(folder / MANIFEST)
+    for name in required:
+        if name not in entries:
+            raise IntegrityError(f"the manifest does not name {name}", where=str(folder / MANIFEST), fix="make the folder anew")
+    for name, (size, digest) in entries.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
             raise IntegrityError(f"the manifest names a file outside its folder: {name!r}", where=str(folder), fix="do not use this folder")
         if not path.is_file():
             raise IntegrityError(f"{name} is missing", where=str(folder), fix="restore the file or make the folder anew")
-        if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
+        if path.stat().st_size != size or sha256(path) != digest:
             raise IntegrityError(
                 f"{name} is not the file that was written",
                 where=str(path),
                 why="its size or SHA-256 differs from the manifest, so its content cannot be trusted",
                 fix="restore the file or make the folder anew",
             )
+
+
+def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
+    """Name to size and SHA-256."""
+    manifest = read_json(path)
+    try:
+        if manifest["schema"] == SCHEMA:
+            return {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{path.name} is no manifest: {error!r}", where=str(path), fix="make the folder anew") from error
+    raise IntegrityError(
+        f"{path.name} has schema {manifest['schema']!r}, and {SCHEMA} is the one known here", where=str(path), fix="use a newer darkknowledge"
+    )
 
 
 def sha256(path: Path) -> str:

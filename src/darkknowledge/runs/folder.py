@@ -2,7 +2,7 @@
 
 ::
 
-    runs/20261120-190640-distill-3fa2/
+    runs/20261120-190640-distill-3fa2c81b/
         run.json          kind, status, times, command, fingerprints, results
         config.yaml       the resolved configuration
         environment.json  versions, hardware, threads
@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from darkknowledge.errors import BusyError, DarkKnowledgeError, ResourceError, UsageError, close_match
+from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, ResourceError, UsageError, close_match
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import read_json, storage_error, write_json, write_text
 
@@ -50,16 +50,13 @@ class RunFolder:
             UsageError: the folder exists.
             ResourceError: it cannot be written.
         """
-        path = path or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(2)}"
+        if path is None:
+            path = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(4)}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
         except FileExistsError:
-            raise UsageError(
-                f"the run folder {path} exists",
-                why="a run never writes into another run's folder",
-                fix="choose another with out=…, or remove it; an interrupted run goes on with resume=true",
-            ) from None
+            raise already_there(path) from None
         except OSError as error:
             raise storage_error(error, path) from error
         try:
@@ -75,13 +72,19 @@ class RunFolder:
     @property
     def record(self) -> dict[str, Any]:
         """What ``run.json`` says."""
-        record: dict[str, Any] = read_json(self.path / "run.json")
-        return record
+        record: Any = read_json(self.path / "run.json")
+        if isinstance(record, dict) and {"kind", "status", "started"} <= set(record):
+            return record
+        raise IntegrityError("run.json is not the record of a run", where=str(self.path / "run.json"), fix="do not use this folder")
 
     @property
     def config(self) -> dict[str, Any]:
         """The run's configuration, plain values only."""
-        config: dict[str, Any] = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        path = self.path / "config.yaml"
+        try:
+            config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise IntegrityError(f"config.yaml cannot be read: {error}", where=str(path), fix="restore the file or make the run anew") from error
         return config
 
     @property
@@ -152,8 +155,24 @@ def open_run(path: str | Path, *, finished: bool = True) -> RunFolder:
 
 def list_runs(root: str | Path = "runs") -> list[RunFolder]:
     """The runs directly under ``root``, oldest first."""
-    runs = [RunFolder(path.parent) for path in Path(root).glob("*/run.json")]
-    return sorted(runs, key=lambda run: (run.record.get("started", ""), run.path.name))
+    return sorted((RunFolder(path.parent) for path in Path(root).glob("*/run.json")), key=_age)
+
+
+def _age(run: RunFolder) -> tuple[str, str]:
+    """A key to sort by; a run whose record is damaged must not hide the others."""
+    try:
+        return run.record["started"], run.path.name
+    except IntegrityError:
+        return "", run.path.name
+
+
+def already_there(path: Path) -> UsageError:
+    """The message for a run folder that exists."""
+    return UsageError(
+        f"the run folder {path} exists",
+        why="a run never writes into another run's folder",
+        fix="choose another with out=…, or remove it; an interrupted run goes on with resume=true",
+    )
 
 
 @contextmanager
@@ -163,7 +182,11 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         BusyError: another process holds it; the message names that process.
     """
-    with (path / ".lock").open("a+") as file:
+    try:
+        opened = (path / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise storage_error(error, path / ".lock") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
