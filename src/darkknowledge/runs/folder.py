@@ -55,10 +55,11 @@ class RunFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-        except FileExistsError:
-            raise already_there(path) from None
         except OSError as error:
-            raise storage_error(error, path) from error
+            if os.path.lexists(path):
+                raise already_there(path) from None
+            # A file may stand where one of the parents should be.
+            raise storage_error(error, Path(error.filename)) from error
         try:
             run = cls(path)
             write_text(path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
