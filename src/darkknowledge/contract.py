@@ -60,19 +60,21 @@ class Output:
     def logits(self, temperature: float = 1.0) -> Tensor:
         r"""Logits v (B, C) whose softmax at ``temperature`` is the averaged soft target.
 
-        With members v_m and weights w_m the probability average is
-        :math:`v = T \log \sum_m w_m \operatorname{softmax}(v_m / T)` and the logit average :math:`v = \sum_m w_m v_m`, to which the former tends
-        (up to a constant in each row) as T grows; ``temperature=inf`` gives that limit.
+        With members v_m and weights w_m the probability average is, up to a constant in each row,
+        :math:`v = T \log \sum_m w_m \operatorname{softmax}(v_m / T)`, and the logit average :math:`v = \sum_m w_m v_m`, to which the former tends
+        as T grows; ``temperature=inf`` gives that limit.
 
         Source: Hinton, Vinyals & Dean (2015), section 1: the arithmetic or geometric mean of the individual predictive distributions.
         """
         if len(self.members) == 1:
             return self.members[0]
-        weights = self.weights[:, None, None]
+        # In float64, because the logarithm of a nearly uniform average has few digits to lose; Apple's GPUs have no such numbers.
+        members = self.members.float() if self.members.device.type == "mps" else self.members.double()
+        weights = self.weights.to(members.dtype)[:, None, None]
         if self.average == "logit" or math.isinf(temperature):
-            return (weights * self.members.float()).sum(0)
-        log_p = torch.log_softmax(self.members.float() / temperature, dim=-1)
-        return temperature * torch.logsumexp(log_p + weights.log(), dim=0)
+            return (weights * members).sum(0).float()
+        log_p = torch.logsumexp(torch.log_softmax(members / temperature, dim=-1) + weights.log(), dim=0)
+        return (temperature * (log_p - log_p.mean(-1, keepdim=True))).float()
 
 
 class Examples(Protocol):

@@ -150,7 +150,7 @@ class _Loop:
 
     def advance(self, batch: Batch) -> None:
         """One optimizer step on one batch, computed in ``recipe.accumulate`` pieces."""
-        seed_step(self.recipe.seed, self.step)
+        seed_step(self.recipe.seed, self.step, self.fabric.device)
         epoch = self.step / self.per_epoch
         rate = learning_rate(self.recipe, epoch=epoch, epochs=self.steps / self.per_epoch)
         for group in self.optimizer.param_groups:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from darkknowledge.training.watching import Plan, Record, Watcher
 
-_REDRAW = 0.25
+_REDRAW = 0.5
 """Seconds between two redraws of the bar: often enough for an eye, seldom enough for a step of a millisecond."""
 _LINES = 10
 """How many plain lines a run prints at most, besides its last."""

@@ -25,6 +25,14 @@ def order(count: int, *, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch's generators for one step, so that its dropout is a function of (seed, step) alone."""
-    torch.manual_seed(mix(seed, step, 2))
+def seed_step(seed: int, step: int, device: torch.device) -> None:
+    """Seed the generators of the processor and of ``device`` for one step, so that its dropout is a function of (seed, step) alone.
+
+    ``torch.manual_seed`` does the same for every kind of device there might be, which takes longer than a small network's optimizer step.
+    """
+    number = mix(seed, step, 2)
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
