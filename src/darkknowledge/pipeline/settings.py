@@ -42,7 +42,8 @@ class DataSettings(Section):
     name: str = "digits"
     root: Path = Path("data")
     download: bool = False
-    validation: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    validation: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] | None = None
+    """A share of the training set, or a number of cases."""
     split_seed: Seed = 0
     fraction: Share = 1.0
     labelled: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
@@ -205,7 +206,11 @@ def _explain(schema: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}={problem['input']!r}: {message[0].lower()}{message[1:]}" if key else message
+    if not key:
+        return str(message)
+    given = f"{key}={problem['input']!r}"
+    rule = message.removeprefix("Input should be ")
+    return f"{given}: {message}" if rule == message else f"{given} must be {rule}"
 
 
 def _fields(schema: type[BaseModel], path: list[str]) -> list[str]:

@@ -1,0 +1,123 @@
+"""Every command and every snippet in README and docs runs, the long ones on tiny data with a tiny budget."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import shlex
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from darkknowledge.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TINY = {
+    "run": ["training.steps=2", "teacher.training.steps=2", "seeds=2", "teacher.check=false"],
+    "train": ["training.steps=2"],
+    "distill": ["training.steps=2", "teacher.check=false"],
+    "evaluate": [],
+    "list": [],
+}
+TESTED_ELSEWHERE = {
+    "uv run pytest": "this suite",
+    "uv run ruff format .": ".ci/run",
+    ".ci/run": "continuous integration",
+    'python train.py model.name="teacher" data.download=True': "tests/test_train_script.py",
+    'python train.py model.name="distill" data.download=True': "tests/test_train_script.py",
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[str]:
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            yield from (re.sub(r"\s+#.*", "", line) for line in block.splitlines() if line)
+
+
+def picture(generator: np.random.Generator, size: int, channels: int) -> np.ndarray:
+    return generator.integers(0, 256, (size, size, channels) if channels > 1 else (size, size), dtype=np.uint8)
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small data where README says that data lies."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    generator = np.random.default_rng(0)
+    raw = folder / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", 6000), ("t10k", 100)):
+        images = np.stack([picture(generator, 28, 1) for _ in range(count)])
+        header = struct.pack(">IIII", 2051, count, 28, 28)
+        (raw / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes(), 1))
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (raw / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 2049, count) + labels.tobytes()))
+    parquet = folder / "data" / "cifar10-jpeg"
+    parquet.mkdir()
+    for part, count in (("train", 5100), ("test", 30)):
+        same = [{"bytes": encoded(picture(generator, 8, 3)), "path": None} for _ in range(30)]
+        table = pa.table({"image": [same[row % 30] for row in range(count)], "label": pa.array([row % 10 for row in range(count)], pa.int64())})
+        pq.write_table(table, parquet / f"{part}-00000-of-00001.parquet")
+    for part, count in (("train", 12), ("test", 4)):
+        for name in ("cat", "dog"):
+            place = folder / "photos" / part / name
+            place.mkdir(parents=True)
+            for row in range(count):
+                Image.fromarray(picture(generator, 80, 3)).save(place / f"{row}.jpg")
+    return folder
+
+
+def test_every_command_is_known() -> None:
+    found = list(commands())
+    assert "uv run dk run" in found
+    assert "uv run pytest" in found
+    assert all(command in TESTED_ELSEWHERE or command.startswith("uv run dk ") for command in found), found
+    assert set(TESTED_ELSEWHERE) <= set(found)
+
+
+def test_every_dk_command_runs_in_order(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(workplace)
+    for command in commands():
+        if command in TESTED_ELSEWHERE:
+            continue
+        words = shlex.split(command)[3:]
+        # The files are there, and nothing may be fetched here.
+        words = [word for word in words if word != "data.download=true"]
+        assert main([*words, *TINY[words[0]]]) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert "student distilled" in capsys.readouterr().out
+
+
+def test_every_python_snippet_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    scope = {"student_logits": torch.randn(4, 3, requires_grad=True), "teacher_logits": torch.randn(4, 3), "labels": torch.tensor([0, 1, 2, 0])}
+    snippets = [block for page in PAGES for block in blocks(page, "python")]
+    assert len(snippets) >= 2
+    for snippet in snippets:
+        exec(compile(snippet, "README", "exec"), scope)
+    assert scope["result"].path.is_dir()
+    assert scope["loss"].requires_grad
+    assert 0 <= scope["evaluation"].fidelity.overall.at_1 <= 1
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
