@@ -87,7 +87,7 @@ class CrossEntropy:
     def loss(self, student: Tensor, teacher: Output | None, labels: Tensor, *, epoch: float, counts: Any = None) -> Loss:
         self.seen.append((student.dtype, epoch))
         count = (self.counts(labels) if counts is None else counts)["hard"]
-        total = F.cross_entropy(student, labels, ignore_index=IGNORED, reduction="sum") / count
+        total = F.cross_entropy(student, labels, ignore_index=IGNORED, reduction="sum") / count.clamp(min=1)
         return Loss(total, {"hard": total.detach()})
 
     def formula(self) -> str:

@@ -136,7 +136,9 @@ def test_no_validation_pass_comes_between_a_signal_and_the_stop(tmp_path: Path) 
     assert passes == []
 
 
-def test_a_kill_after_an_epoch_that_was_resumed_at_its_last_step_leaves_one_record_of_it(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+def test_a_kill_after_an_epoch_that_was_resumed_at_its_last_step_leaves_one_record_of_it(
+    undisturbed: tuple[Run, Fitted, Any], tmp_path: Path
+) -> None:
     """The state at hand was saved before the epoch's record, which is there all the same."""
     reference, _, final = undisturbed
     run = Run(tmp_path / "run")
