@@ -15,7 +15,7 @@ from darkknowledge import objective as objective_room
 from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
-from darkknowledge.model import Network
+from darkknowledge.model import Network, Preprocessing
 from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.runs.folder import list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
@@ -67,6 +67,8 @@ def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: 
             std=data.std,
             class_names=data.class_names,
             checkpoint=settings.checkpoint,
+            head=settings.head,
+            preprocessing=Preprocessing.from_dict(settings.preprocessing.model_dump()) if settings.preprocessing else None,
             report=report,
             **settings.options(),
         )

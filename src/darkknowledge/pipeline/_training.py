@@ -22,6 +22,7 @@ from darkknowledge.pipeline.settings import LoggingSettings, StageSettings
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.training import Fitted, fit
 from darkknowledge.training.metric_files import MetricFiles
+from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
 from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.validation import Score
@@ -66,6 +67,7 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
             job = prepare(report)
             run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
             _require_same_materials(run, job)
+            resolve_device(job.recipe)  # refuses a device that is not there
             watchers = _watchers(run, settings, console, report)
         run.note(data_fingerprint=job.data.fingerprint, **job.facts)
         report(job.data.describe())

@@ -154,7 +154,7 @@ def _rehearse(settings: RunSettings, data: Dataset) -> None:
     labels = not settings.data.hide_labels
     build_objective(ObjectiveSettings(name="hard_label"), has_teacher=False, has_labels=labels)
     build_objective(settings.objective, has_teacher=True, has_labels=labels)
-    for model in (settings.student, settings.teacher.model):
+    for model in (settings.student, *([] if settings.teacher.source else [settings.teacher.model])):
         build_network(model, data, seed=0, report=_silent)
 
 

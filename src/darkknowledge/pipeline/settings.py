@@ -58,6 +58,14 @@ class DataSettings(Section):
     label_column: str | None = None
 
 
+class PreprocessingSettings(Section):
+    """What a foreign checkpoint was trained to see; see `darkknowledge.model.Preprocessing`."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+
+
 class ModelSettings(BaseModel):
     """Which network, the foreign checkpoint it starts from, and the family's own options; see `darkknowledge.model.build`."""
 
@@ -65,6 +73,10 @@ class ModelSettings(BaseModel):
 
     name: str = "hinton_mlp"
     checkpoint: Path | None = None
+    head: Literal["keep", "replace"] = "keep"
+    """``replace`` lets the last layer of a checkpoint for other classes start afresh."""
+    preprocessing: PreprocessingSettings | None = None
+    """Mean, standard deviation and size that the checkpoint expects, where they are not those of the data."""
 
     def options(self) -> dict[str, Any]:
         """The family's own options."""
@@ -203,6 +215,8 @@ def _explain(schema: type[BaseModel], problem: Any) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}. {close_match(path[-1], _fields(schema, path[:-1]))}"
+    # Of a union pydantic names the alternative too: data.validation.constrained-int.
+    key = ".".join(part for part in path if (part.isidentifier() and part.islower()) or part.isdigit())
     if problem["type"] == "missing":
         return f"{key} is missing"
     message = problem["msg"].removeprefix("Value error, ")
