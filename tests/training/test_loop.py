@@ -267,7 +267,9 @@ def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, accumulat
 
     for name in ASKS:
         monkeypatch.setattr(Tensor, name, counted(name))
-    assert bool(torch.ones(())) and float(torch.ones(())) and asked == {"__bool__": 1, "__float__": 1}
+    assert bool(torch.ones(()))
+    assert float(torch.ones(()))
+    assert asked == {"__bool__": 1, "__float__": 1}
     found = []
     for steps in (5, 25):
         asked.clear()

@@ -34,7 +34,7 @@ def test_dropout_follows_from_seed_and_step_alone() -> None:
     dropout = nn.Dropout(0.5)
 
     def masked(seed: int, step: int) -> Tensor:
-        seed_step(seed, step)
+        seed_step(seed, step, torch.device("cpu"))
         result: Tensor = dropout(torch.ones(200))
         return result
 

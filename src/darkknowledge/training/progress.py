@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import monotonic
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
 
 from darkknowledge.training.watching import Plan, Record, Watcher
 
@@ -22,28 +26,32 @@ def make_progress(console: Console) -> Watcher:
 
 
 class ProgressBar:
-    """A bar with the epoch, the terms, the validation accuracy and the time that is left."""
+    """Two lines: the epoch, a bar and the time that is left; under them the terms and the validation accuracy."""
 
     def __init__(self, console: Console) -> None:
+        # A long name leaves the rest of the line its room.
+        name = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - 46, 1))
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("[bold]{task.description}", table_column=name),
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=console,
-            # The loop itself redraws: a thread that does would take the interpreter from the training step.
-            auto_refresh=False,
+            TextColumn("left"),
+            expand=True,
         )
+        self._values = Text(no_wrap=True, overflow="ellipsis")
+        # The loop itself redraws: a thread that does would take the interpreter from the training step.
+        self._live = Live(Group(self._bar, self._values), console=console, auto_refresh=False)
         self._task: TaskID = TaskID(0)
         self._latest: dict[str, float] = {}
         self._drawn = 0.0
 
     def begin(self, plan: Plan) -> None:
         """Show the bar."""
-        self._task = self._bar.add_task(plan.name, total=plan.steps, completed=plan.done, shown="")
-        self._bar.start()
+        self._plan, self._epochs_done = plan, plan.epochs_done
+        self._task = self._bar.add_task(escape(plan.name), total=plan.steps, completed=plan.done, epoch="")
+        self._live.start()
 
     def step(self, done: int) -> None:
         """Redraw when it is time."""
@@ -54,16 +62,18 @@ class ProgressBar:
         """Show the newest values."""
         self._latest.update(record.values)
         if record.kind == "epoch":
+            self._epochs_done += 1
             self._draw(record.step)
 
     def end(self) -> None:
         """Leave the bar on the screen as it is."""
-        self._bar.refresh()
-        self._bar.stop()
+        self._live.stop()
 
     def _draw(self, done: int) -> None:
-        self._bar.update(self._task, completed=done, shown=describe(self._latest))
-        self._bar.refresh()
+        epoch = min(self._epochs_done + 1, self._plan.epochs)
+        self._bar.update(self._task, completed=done, epoch=f"{epoch}/{self._plan.epochs}")
+        self._values.plain = describe(self._latest)
+        self._live.refresh()
         self._drawn = monotonic()
 
 
@@ -95,6 +105,8 @@ class ProgressLines:
 
 def describe(values: Mapping[str, float]) -> str:
     """The terms and the validation accuracy in a few words."""
-    shown = [f"{name} {value:.4f}" for name, value in values.items() if name not in ("learning_rate", "validation_accuracy", "validation_nll")]
+    terms = {name: value for name, value in values.items() if name not in ("learning_rate", "validation_accuracy", "validation_nll")}
+    # A single term is the loss.
+    shown = [f"{name} {value:.4f}" for name, value in terms.items() if name != "loss" or len(terms) != 2]
     accuracy = values.get("validation_accuracy")
     return "  ".join([*shown, f"validation {accuracy:.2%}"] if accuracy is not None else shown)
