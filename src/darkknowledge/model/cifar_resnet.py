@@ -2,11 +2,11 @@
 
 Two families, told apart by ``depth``:
 
-* 8, 14, 20, 32, 44, 56, 110: three stages of 16, 32, 64 channels with (depth − 2)/6 basic blocks each, and 8x4, 32x4: depth 8 and 32 with a stem of 32
-  channels and stages of 64, 128, 256. Where the shape changes, the shortcut is a 1×1 convolution with batch normalisation, as in the networks that
-  distillation results are reported for. Source: He et al. (2016, arXiv:1512.03385), section 4.2 (there with parameter-free shortcuts, 0.27, 0.85 and
-  1.7 million parameters at 10 classes for depth 20, 56 and 110: the same to those digits); Tian, Krishnan & Isola (2020, arXiv:1910.10699) and their
-  published code RepDistiller, ``models/resnet.py``.
+* 8, 14, 20, 32, 44, 56, 110: three stages of 16, 32, 64 channels with (depth − 2)/6 basic blocks each, and 8x4, 32x4: depth 8 and 32 with a stem of
+  32 channels and stages of 64, 128, 256. Where the shape changes, the shortcut is a 1×1 convolution with batch normalisation, as in the networks
+  that distillation results are reported for. Source: He et al. (2016, arXiv:1512.03385), section 4.2 (there with parameter-free shortcuts, 0.27,
+  0.85 and 1.7 million parameters at 10 classes for depth 20, 56 and 110: the same to those digits); Tian, Krishnan & Isola (2020, arXiv:1910.10699)
+  and their published code RepDistiller, ``models/resnet.py``.
 * 18, 34, 50: the four stages of the ImageNet networks (same paper, table 1) under the small stem.
 
 Parameters for 3 channels and 100 classes:

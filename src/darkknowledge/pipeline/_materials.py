@@ -92,7 +92,7 @@ def require_teacher(settings: TeacherSettings) -> None:
     if not settings.source:
         raise UsageError("no teacher is named", fix="give teacher=runs/… (one run), or teacher=[runs/a,runs/b] (an ensemble)")
     for source in settings.source:
-        if _is_folder(source):
+        if is_folder(source):
             model_folder(source)
 
 
@@ -113,7 +113,7 @@ def model_folder(path: str | Path, *, weights: str = "last") -> Path:
     return folder / ("model" if weights == "last" else "best")
 
 
-def _is_folder(source: str | ModelSettings) -> TypeGuard[str]:
+def is_folder(source: str | ModelSettings) -> TypeGuard[str]:
     """A run or a saved model, and not a network by name such as ``timm:resnet18``."""
     return isinstance(source, str) and (":" not in source or Path(source).is_dir())
 
@@ -124,7 +124,7 @@ def load_members(settings: TeacherSettings, data: Dataset, *, plugins: Sequence[
 
 
 def _load_member(source: str | ModelSettings, data: Dataset, plugins: Sequence[str], report: Report) -> Member:
-    if not _is_folder(source):
+    if not is_folder(source):
         settings = source if isinstance(source, ModelSettings) else ModelSettings(name=source, pretrained=True)
         network = build_network(settings, data, seed=0, report=report)
         return Member(settings.name, network, network.spec.class_names)

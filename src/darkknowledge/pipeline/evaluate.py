@@ -11,10 +11,11 @@ import torch
 from darkknowledge import model as model_room
 from darkknowledge.contract import Examples, Report
 from darkknowledge.data import Dataset
-from darkknowledge.errors import DarkKnowledgeError, IntegrityError
-from darkknowledge.pipeline._materials import assemble_teacher, fingerprints, load_data, load_members, model_folder
+from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
+from darkknowledge.model import LIBRARIES
+from darkknowledge.pipeline._materials import assemble_teacher, fingerprints, is_folder, load_data, load_members, model_folder
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject
-from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, TeacherSettings, validate
+from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, ModelSettings, TeacherSettings, validate
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.teacher import Frozen, check_pairing
 
@@ -78,7 +79,25 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
 
 
 def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
-    return validate(DataSettings, run.config["data"] | ({"root": settings.root} if settings.root is not None else {}))
+    found = validate(DataSettings, run.config["data"] | ({"root": settings.root} if settings.root is not None else {}))
+    _refuse_code(run, found.name, settings)
+    return found
+
+
+def _refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:
+    """Import nobody's module because a file in a run folder names it.
+
+    Raises:
+        UsageError: ``name`` is spelled ``package.module:…``, and the user has not named that module with ``plugins``.
+    """
+    module, colon, _ = name.partition(":")
+    if colon and module not in (*LIBRARIES, *settings.plugins):
+        raise UsageError(
+            f"the run names {name}, which is not imported on the word of a file",
+            where=str(run.path / "config.yaml"),
+            why="importing a module runs its code",
+            fix=f"if it is yours, allow it with plugins=[{module}]",
+        )
 
 
 def _require_same_data(run: RunFolder, data: Dataset) -> None:
@@ -99,6 +118,9 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
     if values is None or not values["source"]:
         return None
     teacher = validate(TeacherSettings, values)
+    for source in teacher.source:
+        if not is_folder(source):
+            _refuse_code(run, source.name if isinstance(source, ModelSettings) else source, settings)
     try:
         members = load_members(teacher, data, plugins=settings.plugins)
     except DarkKnowledgeError as error:
