@@ -192,7 +192,15 @@ def test_a_path_that_is_no_run_gets_the_nearest_run_named(tmp_path: Path) -> Non
     assert f"Did you mean '{tmp_path / 'teacher-a'}'?" in caught.value.fix
     with pytest.raises(UsageError) as caught:
         open_run(tmp_path / "nowhere" / "run")
-    assert f"There are no runs in {tmp_path / 'nowhere'}" in caught.value.fix
+    assert f"there are no runs in {tmp_path / 'nowhere'}" in caught.value.fix
+
+
+def test_a_run_is_named_also_when_the_folder_of_runs_was_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    create(Path("runs/teacher"))
+    with pytest.raises(UsageError) as caught:
+        open_run("teacher")
+    assert "Did you mean 'runs/teacher'?" in caught.value.fix
 
 
 def test_an_unfinished_run_is_opened_only_on_demand(tmp_path: Path) -> None:

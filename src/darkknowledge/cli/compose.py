@@ -11,7 +11,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from darkknowledge.cli.help import CONF
+from darkknowledge.cli.help import CONF, spelled
 from darkknowledge.errors import UsageError, close_match
 
 
@@ -43,8 +43,7 @@ def to_yaml(values: dict[str, Any]) -> str:
 
 def _unknown_choice(error: MissingConfigException) -> UsageError:
     group, _, choice = (error.missing_cfg_file or "").partition("/")
-    options = [option for option in error.options or () if not option.startswith("_")]
-    return UsageError(f"there is no {group} {choice!r}", fix=close_match(choice, options))
+    return UsageError(f"there is no {group} {choice!r}", fix=close_match(choice, spelled(error.options or ())))
 
 
 def _explain(stage: str, error: Exception) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,13 @@ class Stage:
 
 def _names(key: str) -> list[str]:
     group = "model" if key in ("student", "teacher.model") else key
-    names = sorted(path.stem for path in (CONF / group).glob("*.yaml") if not path.stem.startswith("_"))
-    spelled = {"timm": "timm:NAME", "torchvision": "torchvision:NAME", "plugin": "package.module:NAME"}
-    return [spelled.get(name, name) for name in names]
+    return spelled(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def spelled(files: Iterable[str]) -> list[str]:
+    """The files of a group as a user spells the choices that they stand for."""
+    words = {"timm": "timm:NAME", "torchvision": "torchvision:NAME", "plugin": "package.module:NAME"}
+    return [words.get(name, name) for name in sorted(files) if not name.startswith("_")]
 
 
 _MORE = """Every key of every part: dk STAGE --cfg job. Values follow Hydra's grammar: out='my runs/a', student.hidden=[64,64].

@@ -95,7 +95,7 @@ def parse(arguments: Sequence[str]) -> Call:
 
 def _expect_job(word: str | None) -> None:
     if word != "job":
-        raise UsageError(f"--cfg shows the job's configuration, not {word!r}", fix="write --cfg job")
+        raise UsageError(f"--cfg is followed by the word job, not by {word or 'nothing'}", fix="write --cfg job")
 
 
 def _expect_stage(stage: str, words: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
+from darkknowledge.pipeline._training import folder_to_resume
 from darkknowledge.pipeline.settings import (
     DataSettings,
     DistillSettings,
@@ -39,15 +40,15 @@ def plan(stage: str, settings: BaseModel) -> str:
             lines = [f"list the runs under {settings.root}"]
         case _:
             raise AssertionError(stage)
-    return "\n".join([*lines, _folder(settings)] if isinstance(settings, StageSettings) else lines)
+    return "\n".join([*lines, _folder(stage, settings)] if isinstance(settings, StageSettings) else lines)
 
 
-def _folder(settings: StageSettings) -> str:
-    if settings.out is None:
-        return "into a new folder under runs/"
-    if settings.out.exists() and not settings.resume:
+def _folder(stage: str, settings: StageSettings) -> str:
+    if run := folder_to_resume(stage, settings):
+        return f"going on in {run.path}"
+    if settings.out is not None and settings.out.exists():
         raise already_there(settings.out)
-    return f"{'going on in' if settings.out.exists() else 'into'} {settings.out}"
+    return f"into {settings.out or 'a new folder under runs/'}"
 
 
 def _run_plan(settings: RunSettings) -> list[str]:

@@ -85,7 +85,7 @@ def _weights(alpha: float | None, soft_weight: float | None, hard_weight: float 
         alpha = check_fraction("alpha", 0.5 if alpha is None else alpha)
         return alpha, 1 - alpha
     if alpha is not None:
-        raise UsageError("alpha is given together with soft_weight or hard_weight", fix="give alpha, or both weights")
+        raise UsageError("alpha is given together with soft_weight or hard_weight", fix="give alpha, or alpha=null and both weights")
     if soft_weight is None or hard_weight is None:
         missing = "soft_weight" if soft_weight is None else "hard_weight"
         raise UsageError(f"{missing} is missing", why="the free form has two weights and guesses none", fix=f"give {missing} too, or alpha alone")

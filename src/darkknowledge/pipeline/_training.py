@@ -90,16 +90,25 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
 
 def open_folder(kind: str, settings: StageSettings) -> tuple[RunFolder, bool]:
     """The folder of a new run, or of the one to resume, and whether it was made just now."""
-    config = settings.model_dump(mode="json")
+    run = folder_to_resume(kind, settings)
+    return (run, False) if run else (RunFolder.create(settings.out, kind=kind, config=settings.model_dump(mode="json")), True)
+
+
+def folder_to_resume(kind: str, settings: StageSettings) -> RunFolder | None:
+    """The run to go on with, where one is asked for and was begun.
+
+    Raises:
+        UsageError: it is no run, not of this kind, or has another configuration.
+    """
     if settings.resume and settings.out is None:
         raise UsageError("resume=true does not say which run to go on with", fix="name its folder with out=…")
-    if settings.resume and settings.out is not None and settings.out.exists():
-        run = open_run(settings.out, finished=False)
-        if run.record["kind"] != kind:
-            raise UsageError(f"{run.path} was made by {run.record['kind']}, not by {kind}", fix=f"dk {run.record['kind']} goes on with it")
-        _require_same(run.config, config)
-        return run, False
-    return RunFolder.create(settings.out, kind=kind, config=config), True
+    if not settings.resume or settings.out is None or not settings.out.exists():
+        return None
+    run = open_run(settings.out, finished=False)
+    if run.record["kind"] != kind:
+        raise UsageError(f"{run.path} was made by {run.record['kind']}, not by {kind}", fix=f"dk {run.record['kind']} goes on with it")
+    _require_same(run.config, settings.model_dump(mode="json"))
+    return run
 
 
 def _require_same(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> None:

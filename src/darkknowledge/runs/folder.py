@@ -141,8 +141,8 @@ def open_run(path: str | Path, *, finished: bool = True) -> RunFolder:
     """
     path = Path(path)
     if not (path / "run.json").is_file():
-        siblings = [str(run.path) for run in list_runs(path.parent)]
-        hint = close_match(str(path), siblings) if siblings else f"There are no runs in {path.parent}."
+        siblings = [str(run.path) for run in list_runs(path.parent) or list_runs()]
+        hint = close_match(str(path), siblings) if siblings else f"there are no runs in {path.absolute().parent}; dk train makes one"
         raise UsageError(f"{path} is no run folder", where=str(path / "run.json"), fix=hint)
     run = RunFolder(path)
     if finished and not run.finished:
