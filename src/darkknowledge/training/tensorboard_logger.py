@@ -13,10 +13,10 @@ class TensorboardLogger:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from torch.utils import tensorboard
+            from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ResourceError("TensorBoard is not installed", fix="pip install 'darkknowledge[tensorboard]'") from error
-        self._folder, self._open = folder / "tensorboard", tensorboard.SummaryWriter
+        self._folder, self._open = folder / "tensorboard", SummaryWriter
 
     def begin(self, plan: Plan) -> None:
         """Open a file; after a resume it takes back what was recorded past the state that training went back to."""

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from darkknowledge.contract import Batch
+from darkknowledge.errors import UsageError
+from darkknowledge.objective import DistillationLoss
+from darkknowledge.teacher import Frozen
+from darkknowledge.training import DistillationModule, Recipe
+from darkknowledge.training.schedule import learning_rate
+from training.small import Answers, Bounded, CrossEntropy, mlp, points, same, weights
+
+# What Lightning remarks about loaders, loggers and its own dependencies is its users' concern.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+RECIPE = Recipe(learning_rate=0.2, warmup=0.5)
+TRAIN, VALIDATION = points(40), points(15, seed=1)
+
+
+def loader(examples: Any, *, batch_size: int = 8) -> Any:
+    return DataLoader(TensorDataset(examples.inputs, examples.labels), batch_size=batch_size, shuffle=False)
+
+
+def trainer(**options: Any) -> lightning.Trainer:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    return lightning.Trainer(**{"max_epochs": 2, "accelerator": "cpu", **quiet, **options})
+
+
+class Values(lightning.Callback):
+    """Every value that is logged at a step, the learning rate, and whether anything else was put in training mode."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.terms: list[dict[str, float]] = []
+        self.rates: list[float] = []
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.terms.append({name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("train/")})
+        self.losses.append(outputs["loss"].item())
+
+
+def test_a_plain_trainer_distills() -> None:
+    teacher_network, student, values = mlp(seed=3, dropout=0.5, norm=True), mlp(norm=True), Values()
+    before = weights(teacher_network)
+    teacher, objective = Frozen(teacher_network, ("a", "b", "c")), DistillationLoss(temperature=3, alpha=0.9).mixture
+    module = DistillationModule(student, objective, teacher=teacher, recipe=Recipe(learning_rate=0.5))
+    trainer(callbacks=[values], max_epochs=10).fit(module, loader(TRAIN), loader(VALIDATION))
+    soft = [terms["train/soft"] for terms in values.terms]
+    assert sum(soft[-5:]) < 0.5 * sum(soft[:5])
+    assert sum(values.losses[-5:]) < sum(values.losses[:5])
+    for terms in values.terms:
+        assert set(terms) == {"train/loss", "train/soft", "train/hard"}
+        assert terms["train/soft"] + terms["train/hard"] == pytest.approx(terms["train/loss"], rel=1e-5)
+    assert [terms["train/loss"] for terms in values.terms] == pytest.approx(values.losses)
+    assert same(weights(teacher_network), before)
+    assert not any(layer.training for layer in teacher_network.modules())
+
+
+def test_the_validation_scores_are_those_of_the_student() -> None:
+    module = DistillationModule(mlp(), CrossEntropy())
+    done = trainer()
+    done.fit(module, loader(TRAIN), loader(VALIDATION, batch_size=4))
+    with torch.no_grad():
+        log_p = module.student.eval()(VALIDATION.inputs).log_softmax(-1)
+    assert done.callback_metrics["validation/accuracy"].item() == pytest.approx((log_p.argmax(-1) == VALIDATION.labels).float().mean().item())
+    assert done.callback_metrics["validation/nll"].item() == pytest.approx(-log_p[torch.arange(15), VALIDATION.labels].mean().item(), rel=1e-5)
+
+
+def test_the_teacher_is_outside_the_module_and_its_checkpoint(tmp_path: Path) -> None:
+    student = mlp()
+    module = DistillationModule(student, DistillationLoss().mixture, teacher=Frozen(mlp(seed=3), ("a", "b", "c")), recipe=RECIPE)
+    done = trainer()
+    done.fit(module, loader(TRAIN))
+    done.save_checkpoint(tmp_path / "all.ckpt")
+    saved = torch.load(tmp_path / "all.ckpt", weights_only=True)
+    names = {f"student.{name}" for name in student.state_dict()}
+    assert set(module.state_dict()) == set(saved["state_dict"]) == names
+    (optimizer,) = saved["optimizer_states"]
+    assert sum(len(group["params"]) for group in optimizer["param_groups"]) == len(list(student.parameters()))
+    assert len(list(module.parameters())) == len(list(student.parameters()))
+
+
+def test_the_teacher_sees_what_the_student_sees() -> None:
+    student, shown = mlp(), []
+    student[0].register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0].clone()))
+    teacher = Answers(mlp(seed=3))
+    trainer(max_epochs=1).fit(DistillationModule(student, DistillationLoss().mixture, teacher=teacher), loader(TRAIN))
+    assert len(shown) == 5
+    assert same(shown, teacher.shown)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "per_epoch"),
+    [
+        ({"max_epochs": 4}, 20, 5),
+        ({"max_epochs": 4, "accumulate_grad_batches": 2}, 12, 3),
+        ({"max_epochs": 4, "limit_train_batches": 3}, 12, 3),
+        ({"max_epochs": 4, "max_steps": 7}, 7, 5),
+        ({"max_epochs": -1, "max_steps": 7}, 7, 5),
+    ],
+)
+def test_the_rate_and_the_objective_follow_the_time_in_epochs(options: dict[str, Any], steps: int, per_epoch: int) -> None:
+    values, objective = Values(), CrossEntropy()
+    trainer(callbacks=[values], **options).fit(DistillationModule(mlp(), objective, recipe=RECIPE), loader(TRAIN))
+    pieces = options.get("accumulate_grad_batches", 1)
+    expected = [learning_rate(RECIPE, epoch=step / per_epoch, epochs=steps / per_epoch) for step in range(steps)]
+    first_of_each_step = [index for index in range(len(values.rates)) if index % 5 % pieces == 0] if pieces > 1 else range(steps)
+    assert [values.rates[index] for index in first_of_each_step] == pytest.approx(expected)
+    assert [objective.seen[index][1] for index in first_of_each_step] == pytest.approx([step / per_epoch for step in range(steps)])
+
+
+def test_a_trainer_that_does_not_say_how_long_it_trains_is_refused() -> None:
+    with pytest.raises(UsageError, match="how long it trains"):
+        trainer(max_epochs=-1).fit(DistillationModule(mlp(), CrossEntropy()), loader(TRAIN))
+
+
+def test_the_bound_on_the_weights_holds_as_in_our_own_loop() -> None:
+    student = Bounded()
+    trainer().fit(DistillationModule(student, CrossEntropy(), recipe=RECIPE.model_copy(update={"learning_rate": 2.0})), loader(TRAIN))
+    largest = [layer.weight.norm(dim=1).max().item() for layer in student.body if isinstance(layer, nn.Linear)]
+    assert max(largest) == pytest.approx(0.9, abs=1e-5)
+
+
+def test_gradients_can_be_clipped_in_mixed_precision() -> None:
+    student = mlp()
+    before = weights(student)
+    options = {"precision": "bf16-mixed", "gradient_clip_val": 0.01, "max_steps": 1}
+    trainer(**options).fit(
+        DistillationModule(student, CrossEntropy(), recipe=RECIPE.model_copy(update={"momentum": 0.0, "warmup": 0})), loader(TRAIN)
+    )
+    moved = torch.cat([(tensor - before[name]).flatten() for name, tensor in student.state_dict().items()]).norm()
+    assert moved.item() == pytest.approx(0.2 * 0.01, rel=1e-2)
+
+
+def test_batches_of_the_contract_keep_their_ids() -> None:
+    seen: list[Tensor] = []
+
+    class Listening(Answers):
+        def __call__(self, batch: Batch) -> Any:
+            seen.append(batch.ids)
+            return super().__call__(batch)
+
+    module = DistillationModule(mlp(), DistillationLoss().mixture, teacher=Listening(mlp(seed=3)))
+    batches = list(TRAIN.batches(torch.arange(40), batch_size=8, view=None))
+    trainer(max_epochs=1).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
+    assert torch.cat(seen).tolist() == TRAIN.ids.tolist()
