@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from rich.console import Console
 
 from darkknowledge import Recipe
+from darkknowledge.contract import Batch
 from darkknowledge.data import Dataset, from_tensors
 from darkknowledge.model import Network, build
 from darkknowledge.objective import build as build_objective
@@ -105,15 +106,13 @@ def compare(data: Dataset, precision: str, pairs: int) -> dict[str, object]:
         for index, kind in enumerate(ratios):
             ratios[kind].append(found["ours"][index] / found["bare"][index])
     summary = {kind: {"median": median(values), "interval": interval(values), "ratios": values} for kind, values in ratios.items()}
-    for kind, entry in summary.items():
-        low, high = interval(ratios[kind])
-        print(
-            f"{precision} {kind}: ratio {median(ratios[kind]):.4f} (95 % interval of the median {low:.4f} to {high:.4f}, {pairs} pairs)", flush=True
-        )
+    for kind, values in ratios.items():
+        low, high = interval(values)
+        print(f"{precision} {kind}: ratio {median(values):.4f} (95 % interval of the median {low:.4f} to {high:.4f}, {pairs} pairs)", flush=True)
     return {"pairs": pairs, **summary}
 
 
-def _all(data: Dataset) -> list[object]:
+def _all(data: Dataset) -> list[Batch]:
     return list(data.train.batches(torch.arange(len(data.train)), batch_size=8192, view=None))
 
 

@@ -124,4 +124,10 @@ def _time(latency: object) -> str:
     from darkknowledge.analysis import Latency
 
     assert isinstance(latency, Latency)
-    return f"{1e3 * latency.median:.3g} ms ({1e3 * latency.first_quartile:.3g}–{1e3 * latency.third_quartile:.3g})"
+    median, first, third = (_digits(1e3 * seconds) for seconds in (latency.median, latency.first_quartile, latency.third_quartile))
+    return f"{median} ms ({first}–{third})"
+
+
+def _digits(number: float) -> str:
+    """Three digits, or all that stand before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
