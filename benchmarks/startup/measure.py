@@ -85,7 +85,7 @@ def imports() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, write down."""
-    results = {"commands": time_commands(), "repeats": REPEATS, "imports_of_dk_run": imports(), "environment": environment()}
+    results = {"commands": time_commands(), "repeats": REPEATS, "imports_of_dk_run": imports(), "load": os.getloadavg(), "environment": environment()}
     Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     for name, row in results["commands"].items():
         print(f"{name:22} wall {row['wall_median']:.2f} s (worst {row['wall_worst']:.2f}), processor {row['processor_median']:.2f} s")

@@ -64,7 +64,7 @@ def _expand(stage: str, override: str) -> list[str]:
         return [f"teacher.source={value}"]
     if key not in _GROUPS:
         return [override]
-    value = value.strip("'\"")
+    value = value.strip("'\"").replace("\\:", ":")  # a grid comes back from Hydra with its colons escaped
     if ":" not in value or value.startswith("{"):
         return [f"{_GROUPS[key]}={value}"]
     library = value.partition(":")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from darkknowledge.analysis import summarise
+from darkknowledge.analysis import Latency, summarise
 from darkknowledge.pipeline._measuring import Evaluation
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.list import RunSummary
@@ -120,10 +120,8 @@ def _agreement(arm: Sequence[Evaluation]) -> str:
     return _spread(values, ".2f", " %") if values else "–"
 
 
-def _time(latency: object) -> str:
-    from darkknowledge.analysis import Latency
-
-    assert isinstance(latency, Latency)
+def _time(latency: Latency) -> str:
+    """Median and quartiles."""
     median, first, third = (_digits(1e3 * seconds) for seconds in (latency.median, latency.first_quartile, latency.third_quartile))
     return f"{median} ms ({first}–{third})"
 

@@ -1,0 +1,70 @@
+"""A mistake must not cost the seconds that torch takes to import. Measured times are in benchmarks/startup."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+PROBE = "import sys; from darkknowledge.cli.main import main; code = main({words!r}); print(*sys.modules, file=sys.stderr); sys.exit(code)"
+
+
+def modules(*words: str) -> tuple[int, set[str]]:
+    """The exit code of a command, and what it imported."""
+    done = subprocess.run([sys.executable, "-c", PROBE.format(words=words)], capture_output=True, text=True, check=False)
+    return done.returncode, set(done.stderr.splitlines()[-1].split())
+
+
+def processor_seconds(*words: str) -> float:
+    """Processor time of a command in a process of its own, the best of three: others on the machine do not count, and caches are warm."""
+
+    def once() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "darkknowledge.cli.main", *words], capture_output=True, check=False, env={**os.environ, "COLUMNS": "80"}
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--help"], 0),
+        (["run", "--help"], 0),
+        (["tran"], 2),
+        (["run", "objective.temperatur=2"], 2),
+        (["distill", "objective.temperature=-1"], 2),
+        (["train", "--cfg", "job"], 0),
+    ],
+)
+def test_help_and_a_mistake_import_nothing_slow(words: list[str], code: int) -> None:
+    found, imported = modules(*words)
+    assert found == code
+    assert imported & {"torch", "lightning_fabric", "lightning", "numpy", "timm", "torchvision", "sklearn", "wandb", "pandas"} == set()
+
+
+def test_help_imports_neither_hydra_nor_pydantic() -> None:
+    assert modules("--help")[1] & {"hydra", "omegaconf", "pydantic", "rich"} == set()
+
+
+def test_an_unknown_key_is_found_without_pydantic() -> None:
+    assert modules("run", "objective.temperatur=2")[1] & {"pydantic", "rich"} == set()
+
+
+@pytest.mark.parametrize(("words", "limit"), [(["--help"], 0.3), (["run", "objective.temperatur=2"], 1.0), (["run", "seeds=0"], 1.0)])
+def test_help_and_a_mistake_take_less_than_a_second(words: list[str], limit: float) -> None:
+    assert processor_seconds(*words) < limit
+
+
+def test_a_run_does_not_import_what_it_does_not_use(tmp_path: object) -> None:
+    words = ["run", "experiment=null", "seeds=1", "training.steps=1", "teacher.training.steps=1", "teacher.check=false", f"out={tmp_path}/run"]
+    code, imported = modules(*words, "training.threads=1", "logging.progress=false", "student.hidden=[8]", "teacher.model.hidden=[8]")
+    assert code == 0
+    assert "lightning_fabric" in imported
+    assert imported & {"lightning", "pytorch_lightning", "wandb", "timm", "sklearn", "tensorboard"} == set()
