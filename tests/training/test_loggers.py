@@ -197,6 +197,7 @@ def entries(path: Path) -> Iterator[bytes]:
 @pytest.mark.filterwarnings("default")
 def test_wandb_itself_keeps_the_numbers_offline_and_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real library, its file read back; nobody has a key, and a look-up of any foreign host fails."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record as Entry
 
     resolve = socket.getaddrinfo
@@ -213,6 +214,7 @@ def test_wandb_itself_keeps_the_numbers_offline_and_needs_no_network(tmp_path: P
     folder.mkdir()
     lines: list[str] = []
     train(MetricFiles(folder), logger(folder, lines))
+    wandb.teardown()  # as at the end of a process: its writer is waited for
 
     (line,) = lines
     directory = Path(re.fullmatch(r"Weights & Biases: logged offline; upload with: wandb sync (\S+)", line)[1])  # type: ignore[index]
