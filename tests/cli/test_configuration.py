@@ -44,21 +44,13 @@ def test_without_a_word_the_command_line_has_the_defaults_of_python(stage: str, 
     for model in (getattr(settings, name) for name in ("model", "student") if hasattr(settings, name)):
         assert model.options() == options  # the family's own defaults, which Python leaves to the family
     plain = settings.model_dump(exclude={"model": set(options), "student": set(options), "teacher": {"model": set(options)}})
-    assert without_none(plain) == without_none({**SCHEMAS[stage]().model_dump(), **spelled_out(stage)})
+    assert without_none(plain) == without_none(SCHEMAS[stage]().model_dump())
     assert set(values) == set(SCHEMAS[stage].model_fields)
 
 
 def without_none(values: Any) -> Any:
     """Values that are given."""
     return {key: without_none(value) for key, value in values.items() if value is not None} if isinstance(values, dict) else values
-
-
-def spelled_out(stage: str) -> dict[str, Any]:
-    """What the YAML says though Python leaves it to the objective."""
-    if stage == "list":
-        return {}
-    goal = {"name": "hard_label", "label_smoothing": 0.0} if stage == "train" else {"name": "distillation", "temperature": 4.0, "alpha": 0.9}
-    return {"objective": goal}
 
 
 def test_evaluate_has_the_defaults_of_python_too(dk: Program) -> None:
@@ -120,6 +112,17 @@ def test_the_options_of_an_objective_are_those_of_its_class(name: str) -> None:
     assert set(values) <= set(parameters)
     required = {key for key, parameter in parameters.items() if parameter.default is parameter.empty}
     assert required <= set(values)
+    if name != "mixture":
+        plain = ObjectiveSettings(name=name, **values)
+        assert plain.options() == {key: value for key, value in values.items() if value is not None}
+        assert plain.options() == ObjectiveSettings(name=name).options()
+
+
+def test_the_free_form_of_the_weights_leaves_alpha_out(dk: Program) -> None:
+    words = ["objective.alpha=null", "objective.hard_weight=1", "objective.soft_weight=2"]
+    goal = validate(schemas.DistillSettings, shown(dk, "distill", *words)).objective
+    assert goal == ObjectiveSettings(name="distillation", hard_weight=1, soft_weight=2)
+    assert goal.options() == {"temperature": 4.0, "hard_weight": 1, "soft_weight": 2}
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("[!_]*.yaml")), ids=lambda path: path.stem)

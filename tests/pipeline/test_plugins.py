@@ -11,7 +11,7 @@ import yaml
 import darkknowledge
 from darkknowledge.errors import UsageError
 
-OWN_DATA = '''
+OWN_DATA = """
 from pathlib import Path
 import torch
 from darkknowledge.data import from_tensors
@@ -23,7 +23,7 @@ def stripes(*, root, download, **options):
     images[::2, :, ::2] = 255
     labels = torch.arange(40) % 2
     return from_tensors(images, labels, images[:8], labels[:8], class_names=("rows", "none"), **options)
-'''
+"""
 
 
 def test_a_run_with_ones_own_data_needs_the_module_named_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
 from darkknowledge.model import Network, Preprocessing
+from darkknowledge.objective import Mixture
 from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.runs.folder import list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
@@ -53,6 +55,12 @@ def build_objective(settings: ObjectiveSettings, *, has_teacher: bool, has_label
             f"objective={settings.name} has no use for a teacher", where=objective.formula(), fix="choose another objective, or use train"
         )
     return objective
+
+
+def soft_temperature(objective: Objective) -> float:
+    """The temperature of an objective's first soft term, where its soft targets are looked at; 1 where it has no finite one."""
+    terms = (entry.term for entry in objective.terms.values()) if isinstance(objective, Mixture) else ()
+    return next((term.temperature for term in terms if "teacher" in term.needs and math.isfinite(term.temperature)), 1.0)
 
 
 def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: Report) -> Network:

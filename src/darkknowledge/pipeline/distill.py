@@ -19,6 +19,7 @@ from darkknowledge.pipeline._materials import (
     load_data,
     load_members,
     require_teacher,
+    soft_temperature,
 )
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import DistillSettings, validate
@@ -117,8 +118,7 @@ def distill_from(
             members = load_members(settings.teacher, found, plugins=settings.plugins, report=report)
             answering = assemble_teacher(members, settings.teacher)
             facts["teacher_fingerprints"] = fingerprints(members)
-        temperature = settings.objective.temperature or 1.0
-        facts["teacher"] = examine_teacher(answering, found, temperature=temperature, check=settings.teacher.check, report=report)
+        facts["teacher"] = examine_teacher(answering, found, temperature=soft_temperature(objective), check=settings.teacher.check, report=report)
         student = network or build_network(settings.student, found, seed=settings.training.seed, report=report)
         return Job(student, objective, found, settings.training, answering, facts)
 

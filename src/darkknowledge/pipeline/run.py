@@ -20,6 +20,7 @@ from darkknowledge.pipeline._materials import (
     load_data,
     load_members,
     require_teacher,
+    soft_temperature,
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
 from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
@@ -162,7 +163,8 @@ def _check_teacher(settings: RunSettings, teaching: TeacherSettings, data: Datas
     """Refuse a teacher that cannot teach before the first student, the one alone, is trained; `distill` says what it found."""
     require_teacher(teaching)
     teacher = assemble_teacher(load_members(teaching, data, plugins=settings.plugins, report=_silent), teaching)
-    examine_teacher(teacher, data, temperature=settings.objective.temperature or 1.0, check=teaching.check, report=_silent)
+    objective = build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
+    examine_teacher(teacher, data, temperature=soft_temperature(objective), check=teaching.check, report=_silent)
 
 
 def _train_teachers(settings: RunSettings, folder: RunFolder, data: Dataset, report: Report) -> list[str]:

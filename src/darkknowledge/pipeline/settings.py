@@ -83,6 +83,15 @@ class ModelSettings(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+USUAL: Mapping[str, Mapping[str, float]] = {
+    "distillation": {"temperature": 4.0, "alpha": 0.9},
+    "hard_label": {"label_smoothing": 0.0},
+    "hinton": {"temperature": 4.0},
+    "soft_cross_entropy": {"temperature": 4.0},
+}
+"""What the stages tell an objective that is told nothing, in YAML and in Python, so that it stands in every run's configuration."""
+
+
 class ObjectiveSettings(Section):
     """What a student is trained for; see `darkknowledge.objective.build`."""
 
@@ -94,6 +103,15 @@ class ObjectiveSettings(Section):
     soft_weight: Weight | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     terms: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        free = values.get("hard_weight") is not None or values.get("soft_weight") is not None
+        usual = USUAL.get(str(values.get("name", "distillation")), {})
+        return {key: value for key, value in usual.items() if not (free and key == "alpha")} | dict(values)
 
 
 class TeacherSettings(Section):

@@ -123,6 +123,8 @@ class RunFolder:
             try:
                 yield
             except BaseException as error:
+                if not self.path.exists():  # taken away, as there was nothing to keep
+                    raise
                 interrupted = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) > 128
                 try:
                     self.note(status="interrupted" if interrupted else "failed", ended=_now(), error=str(error) or type(error).__name__)

@@ -1,0 +1,156 @@
+"""The numbers of an evaluation, computed again from the answers that it left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.metrics
+import torch
+from safetensors.numpy import load_file
+from scipy.special import log_softmax, softmax
+
+import darkknowledge
+from darkknowledge import Dataset, Evaluation
+from darkknowledge import model as model_room
+from darkknowledge.data import load
+from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.pipeline.evaluate import evaluate_from
+from darkknowledge.pipeline.settings import EvaluateSettings
+from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, write_mnist
+
+
+@pytest.fixture(scope="module")
+def student(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("student") / "run"
+    return darkknowledge.distill(runs / "teacher-0", STUDENT, training=STEPS | {"epochs": 4}, logging=LOGGING, out=out).path
+
+
+@pytest.fixture(scope="module")
+def evaluations(student: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Evaluation]:
+    teacher = tmp_path_factory.mktemp("teacher") / "run"
+    shutil.copytree(runs / "teacher-0", teacher)
+    return darkknowledge.evaluate([student, teacher], threads=1)
+
+
+def answers(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    found = load_file(path / "answers-test.safetensors")
+    return found["ids"], found["labels"], found["logits"].astype(np.float64)
+
+
+def test_accuracy_and_calibration_are_those_of_scikit_learn(student: Path, evaluations: list[Evaluation]) -> None:
+    _, labels, logits = answers(student)
+    p = softmax(logits, axis=1)
+    kept = json.loads((student / "evaluation-test.json").read_text())
+    assert kept == json.loads(json.dumps(evaluations[0].to_dict()))
+    assert kept["accuracy"]["top1"] == pytest.approx(sklearn.metrics.accuracy_score(labels, p.argmax(1)))
+    assert kept["accuracy"]["errors"] == (p.argmax(1) != labels).sum()
+    assert kept["accuracy"]["examples"] == len(labels) == 500
+    assert kept["accuracy"]["top5"] == pytest.approx(sklearn.metrics.top_k_accuracy_score(labels, p, k=5))
+    assert kept["calibration"]["nll"] == pytest.approx(sklearn.metrics.log_loss(labels, p, labels=range(10)), rel=1e-5)
+    assert kept["calibration"]["brier"] == pytest.approx(((p - np.eye(10)[labels]) ** 2).sum(1).mean(), rel=1e-5)
+    edges = np.minimum((p.max(1) * 15).astype(int), 14)
+    gaps = [abs((p[edges == b].argmax(1) == labels[edges == b]).mean() - p[edges == b].max(1).mean()) * (edges == b).mean() for b in set(edges)]
+    assert kept["calibration"]["ece"] == pytest.approx(sum(gaps), abs=1e-6)
+
+
+def test_the_answers_are_those_of_the_saved_network_to_the_plain_test_pictures(student: Path, evaluations: list[Evaluation]) -> None:
+    ids, labels, logits = answers(student)
+    test = load("digits").open_test()
+    batch = next(iter(test.batches(torch.arange(len(test)), batch_size=len(test), view=None)))
+    with torch.no_grad():
+        expected = model_room.load(student / "model")(batch.inputs)
+    assert torch.equal(torch.from_numpy(ids), batch.ids)
+    assert torch.equal(torch.from_numpy(labels), batch.labels)
+    np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(evaluations[0].right, (torch.from_numpy(logits).argmax(1) == batch.labels))
+
+
+def test_fidelity_compares_the_answers_of_student_and_teacher(student: Path, evaluations: list[Evaluation]) -> None:
+    ids, labels, z = answers(student)
+    teacher_ids, _, v = answers(Path(evaluations[1].name))
+    assert (ids == teacher_ids).all()
+    fidelity = evaluations[0].fidelity
+    assert fidelity is not None
+    assert fidelity.overall.at_1 == pytest.approx((z.argmax(1) == v.argmax(1)).mean())
+    kl = (softmax(v, axis=1) * (log_softmax(v, axis=1) - log_softmax(z, axis=1))).sum(1)
+    assert fidelity.overall.kl == pytest.approx(kl.mean(), rel=1e-4)
+    right = v.argmax(1) == labels
+    assert fidelity.teacher_wrong is not None
+    assert fidelity.teacher_wrong.at_1 == pytest.approx((z.argmax(1) == v.argmax(1))[~right].mean())
+    assert evaluations[1].fidelity is None
+
+
+def test_costs_are_those_of_the_network(student: Path, evaluations: list[Evaluation]) -> None:
+    cost = evaluations[0].cost
+    assert cost is not None
+    assert cost.parameters == 64 * 8 + 8 + 8 * 10 + 10
+    assert cost.macs == 64 * 8 + 8 * 10
+    assert cost.file_bytes == (student / "model" / "model.safetensors").stat().st_size
+    assert [(timing.batch_size, timing.threads) for timing in cost.latency] == [(1, 1), (256, 1)]
+
+
+def test_the_temperature_is_fitted_on_validation(student: Path, evaluations: list[Evaluation]) -> None:
+    data = load("digits")
+    batch = next(iter(data.validation.batches(torch.arange(len(data.validation)), batch_size=1000, view=None)))
+    with torch.no_grad():
+        logits = model_room.load(student / "model")(batch.inputs).double().numpy()
+
+    def nll(temperature: float) -> float:
+        return float(-log_softmax(logits / temperature, axis=1)[np.arange(len(logits)), batch.labels].mean())
+
+    fit = evaluations[0].temperature
+    assert fit is not None
+    assert nll(fit.temperature) <= min(nll(fit.temperature * factor) for factor in (0.99, 1.01)) + 1e-9
+
+
+def test_the_best_weights_are_looked_at_without_touching_the_record_of_the_last(student: Path, evaluations: list[Evaluation]) -> None:
+    before = {path: path.read_bytes() for path in student.glob("*-test.*")}
+    darkknowledge.evaluate(student, weights="best", cost=False)
+    assert {path: path.read_bytes() for path in student.glob("*-test.*")} == before
+
+
+def test_data_that_changed_since_training_is_refused(mnist: Path, tmp_path: Path) -> None:
+    data = {"name": "mnist", "root": mnist}
+    run = darkknowledge.train(TEACHER, data, training={"steps": 2, "batch_size": 32}, logging=LOGGING, out=tmp_path / "run").path
+    write_mnist(mnist, shift=1)
+    with pytest.raises(IntegrityError, match="the data is not what"):
+        darkknowledge.evaluate(run, cost=False)
+    assert not (run / "evaluation-test.json").exists()
+    write_mnist(mnist)
+    mnist.rename(tmp_path / "moved")
+    (evaluation,) = darkknowledge.evaluate(run, root=tmp_path / "moved", cost=False)
+    assert evaluation.accuracy.examples == 100
+
+
+def test_a_ready_data_set_must_be_handed_over_again_and_be_the_same(stripes: Dataset, tmp_path: Path) -> None:
+    run = darkknowledge.train(STUDENT, stripes, training={"steps": 2}, logging=LOGGING, out=tmp_path / "run").path
+    with pytest.raises(UsageError, match="there is no data set 'tensors'"):
+        darkknowledge.evaluate(run)
+    with pytest.raises(IntegrityError, match="the data is not what"):
+        darkknowledge.evaluate(run, data=load("digits"))
+
+
+def test_a_teacher_that_is_gone_or_another_is_not_compared_with(runs: Path, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(runs / "teacher-0", teacher)
+    student = darkknowledge.distill(teacher, STUDENT, training={"steps": 2}, logging=LOGGING, out=tmp_path / "student").path
+
+    def evaluate() -> tuple[Evaluation, list[str]]:
+        said: list[str] = []
+        (evaluation,) = evaluate_from(EvaluateSettings(run=(student,), cost=False), report=said.append)
+        return evaluation, said
+
+    assert evaluate()[0].fidelity is not None
+    shutil.rmtree(teacher)
+    shutil.copytree(runs / "teacher-1", teacher)
+    evaluation, said = evaluate()
+    assert evaluation.fidelity is None
+    assert "no longer the one that it learned from" in said[0]
+    shutil.rmtree(teacher)
+    evaluation, said = evaluate()
+    assert evaluation.fidelity is None
+    assert "is no run folder" in said[0]
