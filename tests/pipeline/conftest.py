@@ -40,3 +40,9 @@ def mnist(tmp_path: Path) -> Path:
     """The four files of a tiny MNIST."""
     write_mnist(tmp_path / "data")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def no_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations without the timing of batches, which is most of their time."""
+    monkeypatch.setattr("darkknowledge.pipeline._measuring.measure_cost", lambda *arguments, **named: None)

@@ -9,7 +9,7 @@ import numpy as np
 
 TEACHER = {"name": "hinton_mlp", "hidden": [32]}
 STUDENT = {"name": "hinton_mlp", "hidden": [8], "input_dropout": 0.1}
-STEPS = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "threads": 1, "precision": "fp32", "checkpoint_every": 0}
+STEPS = {"epochs": 2, "batch_size": 64, "learning_rate": 0.05, "threads": 1, "precision": "fp32"}
 LOGGING = {"progress": False}
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
