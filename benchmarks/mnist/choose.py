@@ -2,7 +2,7 @@
 
 First the dropout of the teacher, then temperature and learning rate of the students, which the student alone may choose as well: 20 epochs each,
 one seed, the students of a kind from the same initial weights. Run: ``uv run python benchmarks/mnist/choose.py DATA_ROOT`` (about 20 minutes on one
-core); results.json beside it grows as it goes.
+core); choice.json beside it grows as it goes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         errors[name] = wrong
         print(f"{name}: {wrong}", flush=True)
         found = {"validation_errors": errors, "validation_pictures": len(plain.validation), "environment": environment()}
-        Path(__file__).with_name("results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        Path(__file__).with_name("choice.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     teachers = {}
     for inputs, hidden in DROPOUTS:
