@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TRAIN = ["train", "model.hidden=[16]", "training.batch_size=16", "training.epochs=12", "training.threads=1"]
+TRAIN = ["train", "model.hidden=[16]", "training.batch_size=16", "training.epochs=8", "training.threads=1"]
 
 
 class Program:
@@ -62,8 +62,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     yield program
     assert program.process.stdin is not None
     assert program.process.stdout is not None
-    program.process.stdin.close()
+    program.process.kill()
     program.process.wait(timeout=30)
+    program.process.stdin.close()
     program.process.stdout.close()
 
 
@@ -92,7 +93,7 @@ def test_a_signal_stops_a_run_which_goes_on_later(program: Program, tmp_path: Pa
     after = (run / "metrics.jsonl").read_text()
     assert after.startswith(before)
     steps = [line["step"] for line in map(json.loads, after.splitlines()) if line["kind"] == "epoch"]
-    assert steps == list(range(73, 12 * 73 + 1, 73))
+    assert steps == list(range(73, 8 * 73 + 1, 73))
     assert not (run / "checkpoint").exists()
 
 
