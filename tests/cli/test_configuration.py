@@ -14,8 +14,9 @@ from darkknowledge import data as data_room
 from darkknowledge import model as model_room
 from darkknowledge import objective as objective_room
 from darkknowledge.cli.compose import compose
-from darkknowledge.cli.grammar import expand, jobs
+from darkknowledge.cli.grammar import expand, jobs, nested
 from darkknowledge.cli.help import CONF, STAGES
+from darkknowledge.errors import UsageError
 from darkknowledge.pipeline import settings as schemas
 from darkknowledge.pipeline.settings import DataSettings, LoggingSettings, ObjectiveSettings, validate
 from darkknowledge.training.recipe import Recipe
@@ -211,3 +212,22 @@ def test_the_configuration_is_resolved_to_plain_values() -> None:
         values = compose(stage, expand(stage, ["data.root=${data.name}"] if stage in ("run", "train", "distill") else []), complete=False)
         assert yaml.safe_load(yaml.safe_dump(values)) == values
         assert values.get("data", {"root": "digits"})["root"] == "digits"
+
+
+def test_the_same_grammar_serves_a_program_without_files() -> None:
+    words = ["a.b.c=1", "a.b.d='x, y=1'", "a.e=True", "f=[1,two,3.0]", "g={h:nan}", "i=null", "a.b.c=2", 'j="k"']
+    found = nested(words)
+    assert str(found.pop("g")["h"]) == "nan"
+    assert found == {"a": {"b": {"c": 2, "d": "x, y=1"}, "e": True}, "f": [1, "two", 3.0], "i": None, "j": "k"}
+
+
+@pytest.mark.parametrize("word", ["a=1,2", "a=range(3)", "~a", "a", "a=[1", "a=1 b.c=2"])
+def test_a_word_without_a_single_value_is_refused(word: str) -> None:
+    with pytest.raises(UsageError):
+        nested([word])
+
+
+@pytest.mark.parametrize("words", [["a=1", "a.b=2"], ["a.=1"], [".a=1"]])
+def test_a_key_that_is_no_path_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        nested(words)

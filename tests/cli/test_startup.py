@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ def processor_seconds(*words: str) -> float:
         (["run", "objective.temperatur=2"], 2),
         (["distill", "objective.temperature=-1"], 2),
         (["train", "--cfg", "job"], 0),
+        (["list", "root=nowhere"], 0),
     ],
 )
 def test_help_and_a_mistake_import_nothing_slow(words: list[str], code: int) -> None:
@@ -62,7 +64,14 @@ def test_help_and_a_mistake_take_less_than_a_second(words: list[str], limit: flo
     assert processor_seconds(*words) < limit
 
 
-def test_a_run_does_not_import_what_it_does_not_use(tmp_path: object) -> None:
+def test_missing_data_are_found_without_lightning(tmp_path: Path) -> None:
+    code, imported = modules("train", "data=mnist", f"data.root={tmp_path}/nowhere", f"out={tmp_path}/run")
+    assert code == 3
+    assert "torch" in imported
+    assert imported & {"lightning_fabric", "lightning", "torchmetrics", "timm", "torchvision", "wandb", "sklearn"} == set()
+
+
+def test_a_run_does_not_import_what_it_does_not_use(tmp_path: Path) -> None:
     words = ["run", "experiment=null", "seeds=1", "training.steps=1", "teacher.training.steps=1", "teacher.check=false", f"out={tmp_path}/run"]
     code, imported = modules(*words, "training.threads=1", "logging.progress=false", "student.hidden=[8]", "teacher.model.hidden=[8]")
     assert code == 0

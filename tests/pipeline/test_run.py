@@ -19,7 +19,7 @@ from darkknowledge import Comparison
 from darkknowledge import model as model_room
 from darkknowledge.contract import Batch
 from darkknowledge.errors import DataError, IntegrityError
-from darkknowledge.pipeline import _training
+from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
 
 SEEDS = 3
@@ -42,9 +42,8 @@ def begun() -> list[Begun]:
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory, begun: list[Begun]) -> Comparison:
     """A comparison of three pairs, each training looked at as it began."""
-    from darkknowledge.training.loop import _Loop
 
-    class Watched(_Loop):
+    class Watched(loop._Loop):
         def run(self, stop: Any, watchers: Any) -> Any:
             weights = {name: value.clone() for name, value in self.network.state_dict().items()}
             looked = []
@@ -56,7 +55,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, begun: list[Begun]) -> Co
             return super().run(stop, watchers)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("darkknowledge.training.loop._Loop", Watched)
+        patch.setattr(loop, "_Loop", Watched)
         return darkknowledge.run(
             {"name": "digits", "augment": "jitter"},
             student=STUDENT,
@@ -163,8 +162,8 @@ def test_a_teacher_that_learned_nothing_is_refused_before_any_student_is_trained
 def test_the_test_set_is_opened_when_everything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     trained = []
-    fit = _training.fit
-    monkeypatch.setattr(_training, "fit", lambda *arguments, **named: trained.append(named["name"]) or fit(*arguments, **named))
+    fit = loop.fit
+    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: trained.append(named["name"]) or fit(*arguments, **named))
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte was not found"):
         darkknowledge.run(
             {"name": "mnist", "root": mnist},

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from darkknowledge.cli.help import CONF
 from darkknowledge.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 _GROUPS = {"data": "data", "model": "model", "objective": "objective", "student": "model@student", "teacher.model": "model@teacher.model"}
 """Keys that choose a file of the configuration, and the group that it lies in."""
@@ -19,23 +23,50 @@ def jobs(overrides: Sequence[str], *, multirun: bool) -> list[tuple[str, ...]]:
     Raises:
         UsageError: an override that cannot be read, or a grid without ``-m``.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     values = []
     for override in overrides:
-        try:
-            parsed = OverridesParser.create().parse_override(override)
-        except HydraException as error:
-            line = str(error).splitlines()[0].partition(" expecting")[0]
-            fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
-            raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None
+        parsed = _parse(override)
         if parsed.is_sweep_override() and not multirun:
             raise UsageError(f"{override!r} names several values", fix=f"-m runs a grid; one list is written {_as_list(override)}")
         key = override.partition("=")[0]
         swept = parsed.is_sweep_override()
         values.append([f"{key}={value}" for value in parsed.sweep_string_iterator()] if swept else [override])
     return [tuple(job) for job in product(*values)]
+
+
+def nested(overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of ``section.key=value`` as a nested dictionary: the same grammar for a program with a schema and no files.
+
+    Raises:
+        UsageError: a word that cannot be read, has no value, or names several.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        parsed = _parse(override)
+        if parsed.is_sweep_override() or parsed.is_delete():
+            raise UsageError(f"{override!r} is no single value", fix=f"one list is written {_as_list(override)}")
+        path = override.partition("=")[0]
+        *sections, key = path.split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise UsageError(f"{path!r} lies below a value", fix="give the value or the keys below it")
+        inner[key] = parsed.value()
+    return values
+
+
+def _parse(override: str) -> Override:
+    """What Hydra's grammar finds in one word."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        line = str(error).splitlines()[0].partition(" expecting")[0]
+        fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
+        raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None
 
 
 def _as_list(override: str) -> str:

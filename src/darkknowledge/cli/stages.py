@@ -88,7 +88,7 @@ def _evaluate(settings: EvaluateSettings, console: Console) -> None:
 
 
 def _list(settings: ListSettings, console: Console) -> None:
-    from darkknowledge.cli.tables import show_runs
+    from darkknowledge.cli.listing import show_runs
     from darkknowledge.pipeline.list import list_runs
 
     show_runs(list_runs(settings.root), settings.root, console)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from darkknowledge.analysis import Latency, summarise
 from darkknowledge.pipeline._measuring import Evaluation
 from darkknowledge.pipeline._training import Trained
-from darkknowledge.pipeline.list import RunSummary
 from darkknowledge.pipeline.run import Comparison
 
 
@@ -57,20 +55,6 @@ def describe_gain(comparison: Comparison) -> list[str]:
         f"McNemar for each seed, examples won and lost: {tests}",
         f"share of the gap to the teacher recovered: {share}",
     ]
-
-
-def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
-    """A line a run."""
-    if not runs:
-        console.print(f"no runs under {root}")
-        return
-    # A run's path is what the next command needs, so it is folded and never cut short.
-    table = Table(Column("run", overflow="fold"), "kind", "status", "data", "network", "seed", "validation", "test", "started")
-    for run in runs:
-        scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
-        seed = "" if run.seed is None else str(run.seed)
-        table.add_row(str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
-    console.print(table)
 
 
 def _rows(arms: Sequence[Sequence[Evaluation]]) -> list[tuple[str, list[str]]]:

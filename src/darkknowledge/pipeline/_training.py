@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -20,13 +20,15 @@ from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline.settings import LoggingSettings, StageSettings
 from darkknowledge.runs.folder import RunFolder, open_run
-from darkknowledge.training import Fitted, fit
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
 from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Watcher
+
+if TYPE_CHECKING:
+    from darkknowledge.training.loop import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
             resolve_device(job.recipe)  # refuses a device that is not there
             watchers = _watchers(run, settings, console, report)
         run.note(data_fingerprint=job.data.fingerprint, **job.facts)
+        # Fabric takes seconds to import, and most mistakes are found without it.
+        from darkknowledge.training.loop import fit
+
         report(job.data.describe())
         report(f"objective: {job.objective.formula()}")
         began = time.monotonic()

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from darkknowledge.errors import UsageError, close_match
 from darkknowledge.training.recipe import Positive, Recipe
 
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
 
 
 def _as_section(value: Any) -> Any:
@@ -42,18 +42,18 @@ class DataSettings(Section):
     name: str = "digits"
     root: Path = Path("data")
     download: bool = False
-    validation: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] | None = None
+    validation: Annotated[int, Strict(), Field(ge=0)] | Annotated[float, Strict(), Field(ge=0, lt=1)] | None = None
     """A share of the training set, or a number of cases."""
     split_seed: Seed = 0
     fraction: Share = 1.0
-    labelled: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    labelled: Share = 1.0
     classes: tuple[str | int, ...] | None = None
     without: tuple[str | int, ...] | None = None
     hide_labels: bool = False
     augment: str | None = None
     augment_seed: Seed = 0
-    image_size: Annotated[int, Field(ge=1)] | None = None
-    workers: Annotated[int, Field(ge=0)] | None = None
+    image_size: Annotated[int, Strict(), Field(ge=1)] | None = None
+    workers: Annotated[int, Strict(), Field(ge=0)] | None = None
     image_column: str | None = None
     label_column: str | None = None
 
@@ -97,11 +97,11 @@ class ObjectiveSettings(Section):
 
     name: str = "distillation"
     temperature: Positive | None = None
-    alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    alpha: Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     """The weight of the soft term; the hard one gets 1 − alpha."""
     hard_weight: Weight | None = None
     soft_weight: Weight | None = None
-    label_smoothing: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    label_smoothing: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     terms: dict[str, Any] | None = None
 
     @model_validator(mode="before")
@@ -170,7 +170,7 @@ class NewTeacher(TeacherSettings):
     """The teacher of ``dk run``: taken from ``source``, or trained when that is empty."""
 
     model: Model = ModelSettings()
-    members: Annotated[int, Field(ge=1)] = 1
+    members: Annotated[int, Strict(), Field(ge=1)] = 1
     training: Recipe = Recipe()
     augment: str | None = None
 
@@ -185,7 +185,7 @@ class RunSettings(StageSettings):
     student: Model = ModelSettings()
     teacher: NewTeacher = NewTeacher()
     objective: Goal = ObjectiveSettings()
-    seeds: Annotated[int, Field(ge=1)] = 5
+    seeds: Annotated[int, Strict(), Field(ge=1)] = 5
 
 
 class EvaluateSettings(Section):
@@ -197,7 +197,7 @@ class EvaluateSettings(Section):
     root: Path | None = None
     """Where the data lies now, when it is not where the run found it."""
     cost: bool = True
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Strict(), Field(ge=1)] | None = None
     plugins: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -225,7 +225,7 @@ def validate(schema: type[S], values: Mapping[str, Any]) -> S:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(schema, problem) for problem in error.errors()), fix="see --help, or --cfg job for all keys") from None
+        raise UsageError("\n".join(_explain(schema, problem) for problem in error.errors()), fix="--help shows the keys and their defaults") from None
 
 
 def _explain(schema: type[BaseModel], problem: Any) -> str:

@@ -1,0 +1,25 @@
+"""The runs on the terminal. A file of its own, because a list needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from darkknowledge.pipeline.list import RunSummary
+
+
+def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
+    """A line a run."""
+    if not runs:
+        console.print(f"no runs under {root}")
+        return
+    # A run's path is what the next command needs, so it is folded and never cut short.
+    table = Table(Column("run", overflow="fold"), "kind", "status", "data", "network", "seed", "validation", "test", "started")
+    for run in runs:
+        scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
+        seed = "" if run.seed is None else str(run.seed)
+        table.add_row(str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
+    console.print(table)
