@@ -25,11 +25,10 @@ from darkknowledge.runs.environment import environment
 from darkknowledge.training import fit
 
 SPLITS = 5
-WIDTHS = (16, 32)
 TEACHER = {"hidden": (256, 256), "input_dropout": 0.1, "hidden_dropout": 0.3}
 MEMBERS = 3
-RATES = (0.02, 0.05, 0.1, 0.2)
-TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
+GRIDS = {16: ((0.02, 0.05, 0.1, 0.2), (1.0, 2.0, 4.0, 8.0, 16.0)), 32: ((0.05, 0.1), (2.0, 4.0, 8.0, 16.0))}
+"""For each width of the student the learning rates and the temperatures; the second width keeps what was of use at the first."""
 ALPHAS = (0.5, 0.9, 1.0)
 
 
@@ -47,12 +46,13 @@ def train(
 
 def settings() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every setting of a student by name: the options of `train`."""
-    for width, rate in product(WIDTHS, RATES):
-        student = {"options": {"hidden": (width,)}, "rate": rate}
-        yield f"{width} units, alone, rate {rate:g}", {**student, "objective": "hard_label"}
-        for temperature, alpha in product(TEMPERATURES, ALPHAS):
-            name = f"{width} units, distilled, rate {rate:g}, T {temperature:g}, alpha {alpha:g}"
-            yield name, {**student, "objective": "distillation", "temperature": temperature, "alpha": alpha}
+    for width, (rates, temperatures) in GRIDS.items():
+        for rate in rates:
+            student = {"options": {"hidden": (width,)}, "rate": rate}
+            yield f"{width} units, alone, rate {rate:g}", {**student, "objective": "hard_label"}
+            for temperature, alpha in product(temperatures, ALPHAS):
+                name = f"{width} units, distilled, rate {rate:g}, T {temperature:g}, alpha {alpha:g}"
+                yield name, {**student, "objective": "distillation", "temperature": temperature, "alpha": alpha}
 
 
 def make_teacher(data: Dataset, errors: list[int]) -> Ensemble:

@@ -1,8 +1,9 @@
 """How long the program takes to answer when there is nothing to compute, and what the start of ``dk run`` imports, and why.
 
-Each command runs in a process of its own, 20 times; wall and processor time are noted. The imports come from one ``python -X importtime`` of the
-smallest ``dk run``: for every package the time that its own modules took, without what they import, and who asked for it first.
-Run: ``uv run python benchmarks/startup/measure.py`` (about a minute on a quiet core); it prints both tables and writes results.json beside itself.
+Each command runs in a process of its own, 20 times; wall and processor time are noted. The imports come from two ``python -X importtime`` of the
+smallest ``dk run``, as a user has it and with torchmetrics installed: for every package the time that its own modules took, without what they
+import, and who asked for it first. Run: ``uv run python benchmarks/startup/measure.py`` (about a minute on a quiet core); it prints the tables and
+writes results.json beside itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ COMMANDS = {
     "dk run --cfg job": ["run", "--cfg", "job"],
 }
 SMALLEST = ["run", "experiment=null", "seeds=1", "training.steps=1", "teacher.training.steps=1", "teacher.check=false", "logging.progress=false"]
-SHOWN = 12
+WITHOUT = """
+import sys
+sys.modules["torchmetrics"] = None
+from darkknowledge.cli.main import main
+sys.exit(main())
+"""
+SHOWN = 10
 
 
 def time_once(words: list[str]) -> tuple[float, float]:
@@ -62,10 +69,10 @@ def time_commands() -> dict[str, dict[str, float]]:
     return rows
 
 
-def imports() -> list[dict[str, Any]]:
+def imports(program: list[str]) -> dict[str, Any]:
     """Packages of the smallest ``dk run`` by the time that their own modules took, and which module of another package asked first."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-X", "importtime", *PROGRAM[1:], *SMALLEST, f"out={folder}/run"]
+        command = [sys.executable, "-X", "importtime", *program, *SMALLEST, f"out={folder}/run"]
         lines = subprocess.run(
             command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
         ).stderr.splitlines()
@@ -80,17 +87,21 @@ def imports() -> list[dict[str, Any]]:
         seconds[package] += int(match[1]) / 1e6
         asked_by[package] = next((name for name in reversed(above[:depth]) if name.partition(".")[0] != package), "dk")
     ranked = sorted(seconds, key=lambda package: -seconds[package])
-    return [{"package": package, "seconds": round(seconds[package], 3), "asked_by": asked_by[package]} for package in ranked[:SHOWN]]
+    rows = [{"package": package, "seconds": round(seconds[package], 3), "asked_by": asked_by[package]} for package in ranked[:SHOWN]]
+    return {"all_seconds": round(sum(seconds.values()), 2), "packages": rows}
 
 
 def main() -> None:
     """Measure, print, write down."""
-    results = {"commands": time_commands(), "repeats": REPEATS, "imports_of_dk_run": imports(), "load": os.getloadavg(), "environment": environment()}
+    found = {"imports_without_torchmetrics": imports(["-c", WITHOUT]), "imports_with_torchmetrics": imports(PROGRAM[1:])}
+    results = {"commands": time_commands(), "repeats": REPEATS, **found, "load": os.getloadavg(), "environment": environment()}
     Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     for name, row in results["commands"].items():
         print(f"{name:22} wall {row['wall_median']:.2f} s (worst {row['wall_worst']:.2f}), processor {row['processor_median']:.2f} s")
-    for row in results["imports_of_dk_run"]:
-        print(f"{row['package']:22} {row['seconds']:6.2f} s, asked for by {row['asked_by']}")
+    for title, imported in found.items():
+        print(f"{title}: {imported['all_seconds']} s")
+        for row in imported["packages"]:
+            print(f"{row['package']:22} {row['seconds']:6.2f} s, asked for by {row['asked_by']}")
 
 
 if __name__ == "__main__":

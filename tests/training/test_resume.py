@@ -11,7 +11,7 @@ import torch
 
 from darkknowledge.errors import Interrupted
 from darkknowledge.objective import DistillationLoss
-from darkknowledge.training import Fitted, Recipe, fit
+from darkknowledge.training import Fitted, Recipe, checkpoint, fit
 from darkknowledge.training.metric_files import MetricFiles
 from training.small import Answers, Bounded, Notes, Points, mlp, points, same, weights
 
@@ -159,5 +159,26 @@ def test_a_state_saved_within_an_epoch_is_as_good(undisturbed: tuple[Run, Fitted
     with pytest.raises(KeyboardInterrupt):
         run.go(after_step=die_after(7), recipe=RECIPE.model_copy(update={"checkpoint_every": 0.0}))
     assert run.state()["step"] == 6
+    assert same(run.go()[1], final)
+    assert run.records() == reference.records()
+
+
+def test_the_state_after_an_epoch_never_replaces_the_one_before_its_end(
+    undisturbed: tuple[Run, Fitted, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both belong to the same step. A crash between the new file and its manifest must leave the file that the old manifest vouches for."""
+    reference, _, final = undisturbed
+    run = Run(tmp_path / "run")
+    written = checkpoint.write_manifest
+
+    def crash_at_the_end_of_an_epoch(folder: Path, names: list[str]) -> None:
+        if names[0].endswith("-000001.pt"):
+            raise KeyboardInterrupt
+        written(folder, names)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_manifest", crash_at_the_end_of_an_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            run.go(recipe=RECIPE.model_copy(update={"checkpoint_every": 0.0}))
     assert same(run.go()[1], final)
     assert run.records() == reference.records()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from darkknowledge.pipeline.list import RunSummary
@@ -21,5 +22,6 @@ def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
     for run in runs:
         scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
         seed = "" if run.seed is None else str(run.seed)
-        table.add_row(str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
+        cells = (str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
+        table.add_row(*map(escape, cells))
     console.print(table)

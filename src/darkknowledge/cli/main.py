@@ -47,12 +47,17 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     try:
         return work()
-    except (DarkKnowledgeError, KeyboardInterrupt, MemoryError, OSError) as error:
-        if debug or (isinstance(error, OSError) and error.filename is None):
+    except (DarkKnowledgeError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
+        if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _out_of_memory(error)):
             raise
         known = _as_known(error)
         print(f"error: {known}", file=sys.stderr)
         return known.exit_code
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """How torch says it, on the processor and on a device."""
+    return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _as_known(error: BaseException) -> DarkKnowledgeError:

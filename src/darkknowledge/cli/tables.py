@@ -59,12 +59,11 @@ def describe_gain(comparison: Comparison) -> list[str]:
 
 def _rows(arms: Sequence[Sequence[Evaluation]]) -> list[tuple[str, list[str]]]:
     """The measures, a row each, with a cell for each arm, whose evaluations differ by seed alone."""
-    examples = arms[0][0].accuracy.examples
     costs = [next((evaluation.cost for evaluation in arm if evaluation.cost), None) for arm in arms]
     rows = [
-        (f"errors of {examples:,}", [_spread([evaluation.accuracy.errors for evaluation in arm], ".1f") for arm in arms]),
+        ("errors", [f"{_spread([evaluation.accuracy.errors for evaluation in arm], '.1f')} of {arm[0].accuracy.examples:,}" for arm in arms]),
         ("error", [_spread([100 * (1 - evaluation.accuracy.top1) for evaluation in arm], ".2f", " %") for arm in arms]),
-        ("95 % interval", [_interval([100 * (1 - evaluation.accuracy.top1) for evaluation in arm], examples) for arm in arms]),
+        ("95 % interval", [_interval([100 * (1 - evaluation.accuracy.top1) for evaluation in arm], arm[0].accuracy.examples) for arm in arms]),
         ("NLL", [_spread([evaluation.calibration.nll for evaluation in arm], ".4f") for arm in arms]),
         ("ECE", [_spread([100 * evaluation.calibration.ece for evaluation in arm], ".2f", " %") for arm in arms]),
         ("agrees with teacher", [_agreement(arm) for arm in arms]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import torch
 from darkknowledge import data as data_room
 from darkknowledge import model as model_room
 from darkknowledge import objective as objective_room
-from darkknowledge.contract import Objective, Report, Teacher
+from darkknowledge.contract import IGNORED, Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
 from darkknowledge.model import Network, Preprocessing
@@ -26,6 +27,26 @@ from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verd
 def load_data(settings: DataSettings) -> Dataset:
     """The data set of the settings."""
     return data_room.load(settings.name, **settings.options())
+
+
+GIVEN = "given"
+"""How a run names a data set that it was handed ready-made, and that its settings cannot bring back."""
+
+
+def data_settings(data: str | Mapping[str, Any] | Dataset) -> str | Mapping[str, Any]:
+    """How a run records its data."""
+    return GIVEN if isinstance(data, Dataset) else data
+
+
+def has_labels(data: Dataset) -> bool:
+    """Whether any training example has its label."""
+    return bool((data.train.labels != IGNORED).any())
+
+
+def split_fingerprint(data: Dataset) -> str:
+    """SHA-256 over the ids of the training and of the validation examples: which part of the data a run learned from."""
+    parts = (data.train.ids, data.validation.ids)
+    return hashlib.sha256(b"|".join(ids.numpy().tobytes() for ids in parts)).hexdigest()
 
 
 def as_settings(model: str | Mapping[str, Any] | Network) -> str | Mapping[str, Any]:
@@ -65,7 +86,7 @@ def soft_temperature(objective: Objective) -> float:
 
 def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: Report) -> Network:
     """A network for the data's classes, its weights drawn from ``seed`` alone."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model_room.build(
             settings.name,
@@ -140,9 +161,9 @@ def _load_member(source: str | ModelSettings, data: Dataset, plugins: Sequence[s
     return Member(source, network, network.spec.class_names)
 
 
-def fingerprints(members: Sequence[Member]) -> dict[str, str]:
-    """SHA-256 of each member by name: what a run remembers of its teacher."""
-    return {member.name: model_room.fingerprint(member.network) for member in members}
+def fingerprints(members: Sequence[Member]) -> list[str]:
+    """SHA-256 of each member, in order: what a run remembers of its teacher."""
+    return [model_room.fingerprint(member.network) for member in members]
 
 
 def assemble_teacher(members: Sequence[Member], settings: TeacherSettings) -> Teacher:
@@ -162,7 +183,7 @@ def examine_teacher(teacher: Teacher, data: Dataset, *, temperature: float, chec
     check_pairing(teacher.class_names, data.class_names)
     if not len(data.validation):
         raise DataError("there is no validation split to measure the teacher on", fix="set data.validation above 0, for example 0.1")
-    found = examine(teacher, data.validation, temperature=temperature)
+    found = examine(teacher.to("cpu"), data.validation, temperature=temperature)
     if found.accuracy is not None:
         report(
             f"teacher: accuracy {found.accuracy:.2%} on {found.labelled:,} validation examples; its soft targets at temperature {temperature:g} hold "

@@ -64,11 +64,11 @@ class Evaluation:
         parts = {name: getattr(self, name) for name in names}
         return {"name": self.name, "split": self.split} | {name: asdict(part) if part else None for name, part in parts.items()}
 
-    def save(self, folder: Path) -> None:
-        """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder."""
+    def save(self, folder: Path, *, suffix: str = "") -> None:
+        """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split."""
         tensors = {"ids": self.answers.ids, "labels": self.answers.labels, "logits": self.answers.logits}
-        write_bytes(folder / f"answers-{self.split}.safetensors", to_safetensors(tensors))
-        write_json(folder / f"evaluation-{self.split}.json", self.to_dict())
+        write_bytes(folder / f"answers-{self.split}{suffix}.safetensors", to_safetensors(tensors))
+        write_json(folder / f"evaluation-{self.split}{suffix}.json", self.to_dict())
 
 
 @torch.no_grad()

@@ -18,8 +18,10 @@ from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import Network
+from darkknowledge.pipeline._materials import split_fingerprint
 from darkknowledge.pipeline.settings import LoggingSettings, StageSettings
-from darkknowledge.runs.folder import RunFolder, open_run
+from darkknowledge.runs.folder import RunFolder, open_run, refuse_links
+from darkknowledge.teacher import check_pairing
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
@@ -69,9 +71,10 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
             job = prepare(report)
             run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
             _require_same_materials(run, job)
+            check_pairing(job.network.spec.class_names, job.data.class_names, teacher="network", student="data")
             resolve_device(job.recipe)  # refuses a device that is not there
             watchers = _watchers(run, settings, console, report)
-        run.note(data_fingerprint=job.data.fingerprint, **job.facts)
+        run.note(**_identity(job))
         # Fabric takes seconds to import, and most mistakes are found without it.
         from darkknowledge.training.loop import fit
 
@@ -113,6 +116,7 @@ def folder_to_resume(kind: str, settings: StageSettings) -> RunFolder | None:
     if run.record["kind"] != kind:
         raise UsageError(f"{run.path} was made by {run.record['kind']}, not by {kind}", fix=f"dk {run.record['kind']} goes on with it")
     _require_same(run.config, settings.model_dump(mode="json"))
+    refuse_links(run)
     return run
 
 
@@ -130,10 +134,15 @@ def _require_same(before: dict[str, Any], now: dict[str, Any], prefix: str = "")
             )
 
 
+def _identity(job: Job) -> dict[str, Any]:
+    """What the run learns from: its data, the part of it, its teacher."""
+    return {"data_fingerprint": job.data.fingerprint, "split_fingerprint": split_fingerprint(job.data), **job.facts}
+
+
 def _require_same_materials(run: RunFolder, job: Job) -> None:
     """Refuse to go on with other data or another teacher under the same names. A run that was just made has none yet."""
-    before, now = run.record, {"data_fingerprint": job.data.fingerprint, **job.facts}
-    for name, what in (("data_fingerprint", "data"), ("teacher_fingerprints", "teacher")):
+    before, now = run.record, _identity(job)
+    for name, what in (("data_fingerprint", "data"), ("split_fingerprint", "split"), ("teacher_fingerprints", "teacher")):
         if before.get(name, now.get(name)) != now.get(name):
             raise IntegrityError(
                 f"the {what} is no longer what {run.path} was begun with",

@@ -14,8 +14,10 @@ from darkknowledge.pipeline._materials import (
     assemble_teacher,
     build_network,
     build_objective,
+    data_settings,
     examine_teacher,
     fingerprints,
+    has_labels,
     load_data,
     load_members,
     require_teacher,
@@ -26,7 +28,7 @@ from darkknowledge.pipeline.settings import DistillSettings, validate
 
 
 def distill(
-    teacher: str | Path | Sequence[str | Path] | Teacher,
+    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Teacher,
     student: str | Mapping[str, Any] | Network = "hinton_mlp",
     data: str | Mapping[str, Any] | Dataset = "digits",
     *,
@@ -45,7 +47,8 @@ def distill(
     """Train a student on a teacher's soft targets and keep it in a run folder.
 
     Args:
-        teacher: a run folder, several (an ensemble), ``timm:…`` or ``torchvision:…`` with published weights, or a ready `Teacher`.
+        teacher: a run folder, several (an ensemble), ``timm:…`` or ``torchvision:…`` with published weights, a network with options
+            and a ``checkpoint``, or a ready `Teacher`.
         student: a name, a name with options, or a `Network`, which is trained in place.
         data: a name, a name with options, or a `Dataset`.
         temperature: short for ``objective={"temperature": …}``.
@@ -67,10 +70,10 @@ def distill(
 
         result = darkknowledge.distill(teacher="runs/teacher", student="hinton_mlp", data="mnist", temperature=8)
     """
-    ready = not isinstance(teacher, str | Path | Sequence)
+    ready = not isinstance(teacher, str | Path | Sequence | Mapping)
     goal = {"name": objective} if isinstance(objective, str) else dict(objective)
     goal |= {key: value for key, value in (("temperature", temperature), ("alpha", alpha)) if value is not None}
-    sources = [] if ready else [teacher] if isinstance(teacher, str | Path) else list(teacher)  # type: ignore[arg-type]
+    sources = [] if ready else [teacher] if isinstance(teacher, str | Path | Mapping) else list(teacher)  # type: ignore[arg-type]
     settings = validate(
         DistillSettings,
         {
@@ -81,7 +84,7 @@ def distill(
                 "check": check,
             },
             "student": as_settings(student),
-            "data": data.name if isinstance(data, Dataset) else data,
+            "data": data_settings(data),
             "objective": goal,
             "training": training or {},
             "logging": logging or {},
@@ -111,8 +114,9 @@ def distill_from(
         require_teacher(settings.teacher)
 
     def prepare(report: Report) -> Job:
-        objective = build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
+        build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
         found = data or load_data(settings.data)
+        objective = build_objective(settings.objective, has_teacher=True, has_labels=has_labels(found))
         answering, facts = teacher, dict[str, Any]()
         if answering is None:
             members = load_members(settings.teacher, found, plugins=settings.plugins, report=report)

@@ -13,7 +13,16 @@ from darkknowledge.contract import Examples, Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
 from darkknowledge.model import LIBRARIES
-from darkknowledge.pipeline._materials import assemble_teacher, fingerprints, is_folder, load_data, load_members, model_folder
+from darkknowledge.pipeline._materials import (
+    GIVEN,
+    assemble_teacher,
+    fingerprints,
+    is_folder,
+    load_data,
+    load_members,
+    model_folder,
+    split_fingerprint,
+)
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject
 from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, ModelSettings, TeacherSettings, validate
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -73,13 +82,18 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
     reference = _teacher_answers(run, settings, found, examples, report)
     evaluation = evaluate_subject(subject, examples, split=settings.split, validation=found.validation, reference=reference, cost=settings.cost)
-    if settings.weights == "last":
-        evaluation.save(run.path)
+    evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best")
     return evaluation
 
 
 def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
-    found = validate(DataSettings, run.config["data"] | ({"root": settings.root} if settings.root is not None else {}))
+    here = {"root": settings.root} if settings.root is not None else {}
+    # What a file says is no reason to fetch anything.
+    found = validate(DataSettings, run.config["data"] | here | {"download": False})
+    if found.name == GIVEN:
+        raise UsageError(
+            f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
+        )
     _refuse_code(run, found.name, settings)
     return found
 
@@ -102,7 +116,13 @@ def _refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:
 
 def _require_same_data(run: RunFolder, data: Dataset) -> None:
     """Refuse data that are no longer what the run was trained on."""
-    trained_on = run.record["data_fingerprint"]
+    trained_on, split = run.record["data_fingerprint"], run.record["split_fingerprint"]
+    if data.fingerprint == trained_on and split_fingerprint(data) != split:
+        raise IntegrityError(
+            f"the data is divided another way than {run.path} was trained on",
+            why="some of its validation pictures would be ones that the network has learned",
+            fix="pass the data set with the same split",
+        )
     if data.fingerprint != trained_on:
         raise IntegrityError(
             f"the data is not what {run.path} was trained on",
@@ -121,6 +141,9 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
     for source in teacher.source:
         if not is_folder(source):
             _refuse_code(run, source.name if isinstance(source, ModelSettings) else source, settings)
+            if isinstance(source, str) or (source.options().get("pretrained") and source.checkpoint is None):
+                report(f"no agreement with the teacher for {run.path}: its published weights are not fetched on the word of a file")
+                return None
     try:
         members = load_members(teacher, data, plugins=settings.plugins)
     except DarkKnowledgeError as error:

@@ -37,9 +37,13 @@ def list_runs(root: str | Path = "runs") -> list[RunSummary]:
 
 def _summarise(run: RunFolder) -> RunSummary:
     try:
-        record, config = run.record, run.config
-    except IntegrityError:
+        return _read(run)
+    except (IntegrityError, AttributeError, KeyError, TypeError, ValueError):
         return RunSummary(run.path, "", "damaged", "", "", "", None, None, None)
+
+
+def _read(run: RunFolder) -> RunSummary:
+    record, config = run.record, run.config
     last = (record.get("validation") or {}).get("last") or {}
     return RunSummary(
         path=run.path,

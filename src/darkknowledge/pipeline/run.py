@@ -12,13 +12,16 @@ from rich.console import Console
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recovered, mcnemar, paired_test
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
+from darkknowledge.errors import UsageError
 from darkknowledge.pipeline._materials import (
     assemble_teacher,
     build_network,
     build_objective,
     examine_teacher,
+    is_folder,
     load_data,
     load_members,
+    model_folder,
     require_teacher,
     soft_temperature,
 )
@@ -133,9 +136,14 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
     """`run` with checked settings."""
     report = report or Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print
     folder, fresh = open_folder("run", settings)
+    if folder.finished:
+        raise UsageError(
+            f"{folder.path} is already finished", fix=f"its numbers are in {folder.path / 'comparison.json'}; dk list shows its networks"
+        )
     with folder.working():
         with removed_on_failure(folder, fresh):
             data = load_data(settings.data)
+            data.require_test()
             _rehearse(settings, data)
             teaching = settings.teacher.plain()
             if teaching.source:
@@ -203,7 +211,9 @@ def _compare(
     """Measure the teacher and every student on the test split; the costs, which all seeds share, are those of the first pair."""
     examples = data.open_test()
     members = load_members(teaching, data, plugins=settings.plugins)
-    files = [path for source in teaching.source if (path := Path(str(source)) / "model" / "model.safetensors").is_file()]
+    # Published weights and checkpoints of others have no file of ours; then the size of the teacher is not known.
+    folders = [model_folder(source) for source in teaching.source if is_folder(source)]
+    files = [folder / "model.safetensors" for folder in folders] if len(folders) == len(members) else []
     subject = Subject("teacher", assemble_teacher(members, teaching), [member.network for member in members], files)
     teacher = evaluate_subject(subject, examples, split="test", validation=data.validation)
 

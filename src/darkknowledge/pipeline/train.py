@@ -9,7 +9,7 @@ from typing import Any
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
 from darkknowledge.model import Network
-from darkknowledge.pipeline._materials import as_settings, build_network, build_objective, load_data
+from darkknowledge.pipeline._materials import as_settings, build_network, build_objective, data_settings, has_labels, load_data
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import TrainSettings, validate
 
@@ -48,7 +48,7 @@ def train(
         TrainSettings,
         {
             "model": as_settings(model),
-            "data": data.name if isinstance(data, Dataset) else data,
+            "data": data_settings(data),
             "objective": objective,
             "training": training or {},
             "logging": logging or {},
@@ -64,8 +64,10 @@ def train_from(settings: TrainSettings, *, network: Network | None = None, data:
     """`train` with checked settings; a ready network or data set stands in for the one that the settings name."""
 
     def prepare(report: Report) -> Job:
-        objective = build_objective(settings.objective, has_teacher=False, has_labels=not settings.data.hide_labels)
+        # Once before the data is read, for a mistake in the settings alone, and once with the labels that there are.
+        build_objective(settings.objective, has_teacher=False, has_labels=not settings.data.hide_labels)
         found = data or load_data(settings.data)
+        objective = build_objective(settings.objective, has_teacher=False, has_labels=has_labels(found))
         model = network or build_network(settings.model, found, seed=settings.training.seed, report=report)
         return Job(model, objective, found, settings.training, None, {})
 

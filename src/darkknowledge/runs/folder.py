@@ -18,17 +18,20 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import yaml
 
-from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, ResourceError, UsageError, close_match
+from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, Interrupted, ResourceError, UsageError, close_match
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import read_json, storage_error, write_json, write_text
 
@@ -118,7 +121,7 @@ class RunFolder:
         Raises:
             BusyError: another process holds the lock.
         """
-        with lock(self.path):
+        with lock(self.path), _terminated_by_exception():
             self.note(status="running")
             try:
                 yield
@@ -132,6 +135,22 @@ class RunFolder:
                     error.add_note(str(unwritable))
                 raise
             self.note(status=FINISHED, ended=_now())
+
+
+def refuse_links(run: RunFolder) -> None:
+    """Refuse to write into a folder whose parts lie elsewhere.
+
+    Raises:
+        IntegrityError: a file or folder of the run is a symbolic link.
+    """
+    for part in run.path.iterdir():
+        if part.is_symlink():
+            raise IntegrityError(
+                f"{part.name} is a link out of the run folder",
+                where=str(part),
+                why="going on with the run would write to where it leads",
+                fix="copy the run with its files",
+            )
 
 
 def open_run(path: str | Path, *, finished: bool = True) -> RunFolder:
@@ -186,20 +205,42 @@ def lock(path: Path) -> Iterator[None]:
         BusyError: another process holds it; the message names that process.
     """
     try:
-        opened = (path / ".lock").open("a+", encoding="utf-8")
+        # A link would lead the lock's text into somebody's file.
+        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise storage_error(error, path / ".lock") from error
-    with opened as file:
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
             holder = file.read().strip() or "an unknown process"
             raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…") from None
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
-        file.flush()
+        try:
+            file.seek(0)
+            file.truncate()
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
+            file.flush()
+        except OSError as error:
+            raise storage_error(error, path / ".lock") from error
         yield
+
+
+@contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """SIGTERM raises, as SIGINT does by itself, so that the status can be written; training, which asks for a pause, has its own handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("terminated", signal=number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command() -> str:

@@ -11,13 +11,16 @@ from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import MANIFEST, read_json, storage_error, verify_manifest, write_file, write_manifest
 
 
-def save_state(folder: Path, state: dict[str, Any], *, step: int) -> None:
-    """Save ``state`` (tensors, numbers, text, and lists and dictionaries of them) as the newest of ``folder``."""
+def save_state(folder: Path, state: dict[str, Any], *, name: str) -> None:
+    """Save ``state`` (tensors, numbers, text, and lists and dictionaries of them) as the newest of ``folder``.
+
+    ``name`` is another for each state, so that the file which the manifest points at is never replaced.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
-    path = folder / f"state-{step:08d}.pt"
+    path = folder / f"state-{name}.pt"
     write_file(path, lambda file: _write(state, file))
     write_manifest(folder, [path.name])
     for old in folder.glob("state-*.pt"):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.contract import Batch, Objective, Teacher
+from darkknowledge.contract import IGNORED, Batch, Objective, Teacher
 from darkknowledge.errors import ResourceError, UsageError
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.recipe import Recipe
@@ -65,8 +65,8 @@ class DistillationModule(lightning.LightningModule):
         batch = as_batch(batch)
         logits = self(batch.inputs).float()
         scores = {
-            "validation/accuracy": (logits.argmax(-1) == batch.labels).float().mean(),
-            "validation/nll": nn.functional.cross_entropy(logits, batch.labels),
+            "validation/accuracy": (logits.argmax(-1) == batch.labels)[batch.labels != IGNORED].float().mean(),
+            "validation/nll": nn.functional.cross_entropy(logits, batch.labels, ignore_index=IGNORED),
         }
         self.log_dict(scores, batch_size=len(batch), prog_bar=True)
 

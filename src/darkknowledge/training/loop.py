@@ -233,14 +233,14 @@ class _Loop:
             return
         kept = "nothing is kept, as there is no run folder"
         if self.checkpoint is not None:
-            save_state(self.checkpoint, self.state(), step=self.step)
+            save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
             kept = "its state is saved"
         raise Interrupted(f"stopped by signal {stop.signal} after step {self.step} of {self.steps}; {kept}", signal=stop.signal)
 
     def save_when_due(self) -> None:
         """Save the state when the last one is old enough."""
         if self.checkpoint is not None and monotonic() - self.saved_at >= self.recipe.checkpoint_every:
-            save_state(self.checkpoint, self.state(), step=self.step)
+            save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
             self.saved_at = monotonic()
 
     def state(self) -> dict[str, Any]:

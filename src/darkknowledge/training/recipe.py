@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class Recipe(BaseModel):
@@ -16,29 +15,29 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: Annotated[int, Field(ge=1)] = 30
-    steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    accumulate: Annotated[int, Field(ge=1)] = 1
-    """Pieces in which a batch is computed to save memory; the step is that of the whole batch."""
+    epochs: Annotated[int, Strict(), Field(ge=1)] = 30
+    steps: Annotated[int, Strict(), Field(ge=1)] | None = None
+    batch_size: Annotated[int, Strict(), Field(ge=1)] = 256
+    accumulate: Annotated[int, Strict(), Field(ge=1)] = 1
+    """Pieces in which a batch is computed to save memory; the step is that of the whole batch (batch normalisation sees the pieces)."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.1
     momentum: Fraction = 0.9
     """Nesterov momentum of sgd; the first beta of adamw."""
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    weight_decay: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = 0.0
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    warmup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    warmup: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = 1.0
     milestones: tuple[Positive, ...] = ()
     """Epochs at which the step schedule multiplies the learning rate by ``decay``."""
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    decay: Annotated[float, Strict(), Field(gt=0, le=1)] = 0.1
     clip_norm: Positive | None = None
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ema: Annotated[float, Strict(), Field(gt=0, lt=1)] | None = None
     """Decay per step of an exponential moving average of the weights, which is then validated and kept."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    log_every: Annotated[int, Field(ge=1)] = 50
+    threads: Annotated[int, Strict(), Field(ge=1)] | None = None
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
+    log_every: Annotated[int, Strict(), Field(ge=1)] = 50
     """Steps between two records of the terms, each a mean over those steps."""
-    checkpoint_every: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_every: Annotated[float, Strict(), Field(ge=0)] = 60.0
     """Seconds between two saved training states."""
