@@ -61,13 +61,28 @@ def test_the_test_file_stays_closed_until_the_test_set_is_opened(tmp_path: Path)
     del contents["test_batch.bin"]
     extract(tmp_path / "a" / FOLDER, contents)
     cifar = data.load("cifar10", root=tmp_path / "a")
-    with pytest.raises(DataError, match=r"test_batch.bin was not found"):
-        cifar.open_test()
+    for look in (cifar.open_test, cifar.require_test):
+        with pytest.raises(DataError, match=r"test_batch.bin was not found"):
+            look()
+    (tmp_path / "a" / FOLDER / "test_batch.bin").write_bytes(b"not opened")
+    cifar.require_test()
     (tmp_path / "b").mkdir()
     archive(tmp_path / "b", contents)
     cifar = data.load("cifar10", root=tmp_path / "b")
-    with pytest.raises(DataError, match=r"it has no cifar-10-batches-bin/test_batch.bin"):
-        cifar.open_test()
+    for look in (cifar.open_test, cifar.require_test):
+        with pytest.raises(DataError, match=r"it has no cifar-10-batches-bin/test_batch.bin"):
+            look()
+    archive(tmp_path / "b", {**contents, "test_batch.bin": b"not read"})
+    cifar.require_test()
+
+
+def test_an_archive_cut_short_behind_the_training_files_is_noticed_before_training(tmp_path: Path) -> None:
+    contents = files()
+    path = archive(tmp_path, {**contents, "test_batch.bin": np.random.default_rng(0).bytes(200_000)})
+    path.write_bytes(path.read_bytes()[:-100_000])
+    cifar = data.load("cifar10", root=tmp_path)
+    with pytest.raises(DataError, match="is not the whole archive"):
+        cifar.require_test()
 
 
 def test_a_file_cut_short_exits_3(tmp_path: Path) -> None:

@@ -55,11 +55,18 @@ def test_the_test_folder_stays_closed_until_the_test_set_is_opened(small: Path) 
         path.unlink() if path.is_file() else path.rmdir()
     (small / "test").rmdir()
     folder = data.load("image_folder", root=small)
-    with pytest.raises(DataError, match="has no test set") as caught:
-        folder.open_test()
-    assert caught.value.exit_code == 3
-    save(small / "val" / "bee" / "0.png", 1)
+    for look in (folder.open_test, folder.require_test):
+        with pytest.raises(DataError, match="has no test set") as caught:
+            look()
+        assert caught.value.exit_code == 3
+    picture = small / "val" / "bee" / "0.png"
+    save(picture, 1)
     assert folder.open_test().labels.tolist() == [1]
+    picture.write_bytes(b"listed and not opened")
+    folder.require_test()
+    picture.unlink()
+    with pytest.raises(DataError, match="the class folder 'bee' holds no pictures"):
+        folder.require_test()
 
 
 def test_without_split_folders_a_fixed_stratified_fifth_is_the_test_set(photos: Path) -> None:
@@ -68,6 +75,7 @@ def test_without_split_folders_a_fixed_stratified_fifth_is_the_test_set(photos: 
             save(photos / name / f"{index}.jpg", 10 * number + index, height=80, width=90)
     first = data.load("image_folder", root=photos, workers=0, validation=0)
     second = data.load("image_folder", root=photos, workers=0, split_seed=5, fraction=0.5)
+    first.require_test()
     test = first.open_test()
     assert test.labels.tolist() == [0, 0, 1, 1]
     assert torch.equal(test.ids, second.open_test().ids)

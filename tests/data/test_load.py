@@ -199,5 +199,8 @@ def test_tensors_that_do_not_fit_exit_3(change: dict[str, Any], message: str) ->
 
 def test_without_a_test_set_opening_it_exits_3() -> None:
     images, labels = tensors()
-    with pytest.raises(DataError, match="tensors has no test set"):
-        data.from_tensors(images, labels, class_names="abc").open_test()
+    without = data.from_tensors(images, labels, class_names="abc")
+    for look in (without.open_test, without.require_test):
+        with pytest.raises(DataError, match="tensors has no test set"):
+            look()
+    data.from_tensors(images, labels, images, labels, class_names="abc").require_test()

@@ -36,9 +36,15 @@ def test_the_test_files_stay_closed_until_the_test_set_is_opened(tmp_path: Path,
         path.unlink()
     mnist = data.load("mnist", root=tmp_path)
     assert sum(len(batch) for batch in mnist.train.batches(torch.arange(36), batch_size=8, view=0)) == 36
-    with pytest.raises(DataError, match="t10k-images-idx3-ubyte was not found") as caught:
-        mnist.open_test()
-    assert caught.value.exit_code == 3
+    for look in (mnist.open_test, mnist.require_test):
+        with pytest.raises(DataError, match="t10k-images-idx3-ubyte was not found") as caught:
+            look()
+        assert caught.value.exit_code == 3
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(b"not opened")
+    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte was not found"):
+        mnist.require_test()
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(b"not opened")
+    mnist.require_test()
 
 
 def header(*shape: int, kind: int = 8) -> bytes:

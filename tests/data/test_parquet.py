@@ -63,10 +63,12 @@ def test_files_are_read_in_order_of_name(folder: str, tmp_path: Path, write: Wri
 def test_the_test_files_stay_closed_until_the_test_set_is_opened(tmp_path: Path, write: Writer) -> None:
     write(tmp_path / "train-0.parquet", [0, 1, 0, 1])
     table = data.load("parquet", root=tmp_path)
-    with pytest.raises(DataError, match="has no test set") as caught:
-        table.open_test()
-    assert caught.value.exit_code == 3
+    for look in (table.open_test, table.require_test):
+        with pytest.raises(DataError, match="has no test set") as caught:
+            look()
+        assert caught.value.exit_code == 3
     (tmp_path / "test-0.parquet").write_bytes(b"PAR1 no more")
+    table.require_test()  # the file is there, and was not opened
     with pytest.raises(DataError, match=r"test-0.parquet is not a whole parquet file"):
         table.open_test()
 
@@ -78,6 +80,15 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path, write
     assert table.class_names == ("0", "1", "2")
     with pytest.raises(DataError, match=r"label 3 of row 0 \(id 3\) is outside 0 … 2"):
         table.open_test()
+
+
+def test_a_list_of_names_that_is_null_is_none(tmp_path: Path, write: Writer) -> None:
+    path = tmp_path / "train-0.parquet"
+    write(path, [0, 1], names=None)
+    for names, seen in ((None, ("0", "1")), (["cat", "dog"], NAMES)):
+        metadata = {"huggingface": json.dumps({"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}})}
+        pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+        assert data.load("parquet", root=tmp_path, validation=0).class_names == seen
 
 
 def test_grey_pictures_have_one_channel(tmp_path: Path, write: Writer) -> None:
@@ -145,8 +156,9 @@ def test_damaged_or_empty_files_and_strange_metadata_are_refused(tmp_path: Path,
     write(path, [])
     refused(tmp_path, "the files hold no rows")
     write(path, [0, 1])
-    pq.write_table(pq.read_table(path).replace_schema_metadata({"huggingface": "[1]"}), path)
-    refused(tmp_path, "metadata cannot be understood")
+    for metadata in ("[1]", '{"info": {"features": {"label": {"names": 2}}}}'):
+        pq.write_table(pq.read_table(path).replace_schema_metadata({"huggingface": metadata}), path)
+        refused(tmp_path, "metadata cannot be understood")
     write(path, [0, 0], names=("only",))
     refused(tmp_path, "at least two")
 

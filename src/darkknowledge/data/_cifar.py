@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Family:
             std=self.std,
             fingerprint=fingerprint(train.ids, train.labels, self.class_names, image_content(train.images)),
             augmentation="crop_flip",
+            require_test=lambda: self._require(root, self.test_files),
         )
 
     def _read(self, root: Path, files: Sequence[str], *, first_id: int) -> ImageExamples:
@@ -77,14 +79,28 @@ class Family:
 
     def _contents(self, root: Path, files: Sequence[str]) -> list[bytes]:
         """The bytes of ``files``, from the extracted folder where it has them, else from the archive."""
-        for folder in self._folders(root):
-            if first_file([folder / files[0]]):
-                return [read_bytes(folder / name) for name in files]
+        folder = self._extracted(root, files)
+        if folder is not None:
+            return [read_bytes(folder / name) for name in files]
+        found = read_members(self._archive(root, files), self._members(files))
+        return [found[name] for name in self._members(files)]
+
+    def _require(self, root: Path, files: Sequence[str]) -> None:
+        """Check that ``files`` are there; of an archive the list is read (it takes a second or two) and no file in it."""
+        if self._extracted(root, files) is None:
+            require_members(self._archive(root, files), self._members(files))
+
+    def _extracted(self, root: Path, files: Sequence[str]) -> Path | None:
+        return next((folder for folder in self._folders(root) if first_file([folder / files[0]])), None)
+
+    def _archive(self, root: Path, files: Sequence[str]) -> Path:
         archive = first_file(self._archives(root))
         if archive is None:
             raise missing(self.name, files[0], (*(folder / files[0] for folder in self._folders(root)), *self._archives(root)), download=True)
-        found = read_members(archive, [f"{self.folder}/{name}" for name in files])
-        return [found[f"{self.folder}/{name}"] for name in files]
+        return archive
+
+    def _members(self, files: Sequence[str]) -> list[str]:
+        return [f"{self.folder}/{name}" for name in files]
 
     def _complete(self, root: Path) -> bool:
         files = (*self.train_files, *self.test_files)
@@ -106,20 +122,47 @@ def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
         DataError: the archive is damaged, or lacks one of the files, or one is absurdly large.
     """
     found: dict[str, bytes] = {}
+    with _opened(archive) as tar:
+        for member in _modest(tar, archive):
+            if member.name in names and member.isfile() and (file := tar.extractfile(member)):
+                found[member.name] = file.read()
+            if len(found) == len(names):
+                return found
+    raise _lacking(archive, names, found)
+
+
+def require_members(archive: Path, names: Sequence[str]) -> None:
+    """Check that an archive is whole and lists the named files, reading none of them.
+
+    Raises:
+        DataError: the archive is damaged, or lacks one of the files.
+    """
+    with _opened(archive) as tar:
+        listed = {member.name for member in _modest(tar, archive) if member.isfile()}
+    if not listed.issuperset(names):
+        raise _lacking(archive, names, listed)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if member.size > LARGEST:
-                    raise _broken(archive, f"it declares {member.size:,} bytes for {member.name!r}")
-                if member.name in names and member.isfile() and (file := tar.extractfile(member)):
-                    found[member.name] = file.read()
-                if len(found) == len(names):
-                    return found
+            yield tar
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise _broken(archive, str(error)) from error
     except OSError as error:
         raise (unreadable(archive, error) if error.errno else _broken(archive, str(error))) from error
-    raise _broken(archive, f"it has no {next(name for name in names if name not in found)}")
+
+
+def _modest(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    for member in tar:
+        if member.size > LARGEST:
+            raise _broken(archive, f"it declares {member.size:,} bytes for {member.name!r}")
+        yield member
+
+
+def _lacking(archive: Path, names: Sequence[str], found: Container[str]) -> DataError:
+    return _broken(archive, f"it has no {next(name for name in names if name not in found)}")
 
 
 def _broken(archive: Path, why: str) -> DataError:

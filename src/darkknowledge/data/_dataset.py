@@ -16,13 +16,21 @@ from darkknowledge.data._split import Split, divide
 from darkknowledge.errors import DataError
 
 
+def _needs_no_file() -> None:
+    """`Dataset.require_test` of a test set that needs no file of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """A classification task: pictures to train on, pictures to choose by, and a sealed test set.
 
-    ``open_test()`` reads the test set; before that call no test file is opened. Validation and test always show plain pictures and all labels.
-    ``mean`` and ``std`` are those of the training pictures in [0, 1], one value a channel: what a network made for this data set normalises by.
-    ``fingerprint`` is a SHA-256 over the whole training set (ids, labels, content) and the class names, the same for every split of it.
+    ``open_test()`` reads the test set; before that call no test file is opened. ``require_test()`` looks whether its files are there, reads none,
+    and raises the `DataError` of ``open_test()`` if not. Validation and test always show plain pictures and all labels.
+
+    ``mean`` and ``std`` are of pixels in [0, 1], one value a channel: what a network made for this data set normalises by. They are those of the
+    training pictures, except for pictures that are streamed, which get ImageNet's. ``fingerprint`` is a SHA-256 over the whole training set (ids,
+    labels, content) and the class names, the same for every split of it. In an image folder that is streamed, paths and sizes of the files stand for
+    their content.
     """
 
     name: str
@@ -35,6 +43,7 @@ class Dataset:
     std: tuple[float, ...]
     fingerprint: str
     augmentation: str = "none"
+    require_test: Callable[[], None] = _needs_no_file
 
     def describe(self) -> str:
         """The data set in one line of text."""
@@ -59,7 +68,10 @@ class Pictures(Examples, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a file reader found: the whole training set, the way to the test set, and ``augmentation``, the recipe usual for these pictures."""
+    """What a file reader found: the whole training set, the way to the test set, and ``augmentation``, the recipe usual for these pictures.
+
+    A test set that lies in files needs ``require_test`` too; see `Dataset`.
+    """
 
     name: str
     train: Pictures
@@ -70,13 +82,14 @@ class Source:
     std: tuple[float, ...]
     fingerprint: str
     augmentation: str = "none"
+    require_test: Callable[[], None] = _needs_no_file
 
 
 def assemble(source: Source, split: Split, *, augment: str | None = None, augment_seed: int = 0) -> Dataset:
     """The data set that ``split`` leaves of ``source``, with the recipe ``augment`` or the source's own.
 
     Raises:
-        UsageError: an unknown class or recipe, or nothing left to train on.
+        UsageError: an unknown class or recipe, or _needs_no_file left to train on.
     """
     augmentation = source.augmentation if augment is None else augment
     pictures = source.train
@@ -92,6 +105,7 @@ def assemble(source: Source, split: Split, *, augment: str | None = None, augmen
         std=source.std,
         fingerprint=source.fingerprint,
         augmentation=augmentation,
+        require_test=source.require_test,
     )
 
 

@@ -29,6 +29,7 @@ LARGEST = 1 << 30
 """Bytes of values beyond which a header is taken to be corrupt."""
 
 Part = Literal["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+TEST_PARTS: tuple[Part, Part] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,22 @@ class Family:
                     fetch(archive, root / self.folder)
         require_folder(root, download=True)
         train = self._read(root, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", first_id=0)
+
+        def require_test() -> None:
+            for part in TEST_PARTS:
+                self._find(root, part)
+
         return Source(
             name=self.name,
             train=train,
-            open_test=lambda: self._read(root, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", first_id=len(train)),
+            open_test=lambda: self._read(root, *TEST_PARTS, first_id=len(train)),
             class_names=self.class_names,
             input_shape=(1, train.images.shape[2], train.images.shape[3]),
             mean=(self.mean,),
             std=(self.std,),
             fingerprint=fingerprint(train.ids, train.labels, self.class_names, image_content(train.images)),
             augmentation=self.augmentation,
+            require_test=require_test,
         )
 
     def _read(self, root: Path, images: Part, labels: Part, *, first_id: int) -> ImageExamples:

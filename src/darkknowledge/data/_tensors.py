@@ -42,7 +42,7 @@ def from_tensors(
     Args:
         train_images: (N, C, H, W) or (N, H, W) uint8.
         train_labels: (N,) integers; `IGNORED` (−100) where the class is unknown.
-        test_images: the test set, likewise, all labelled; without it ``open_test()`` fails.
+        test_images: the test set, likewise, all labelled; without it ``open_test()`` and ``require_test()`` fail.
         test_labels: (M,) integers.
         class_names: the class of label 0, 1, …
         name: what reports call it.
@@ -68,10 +68,13 @@ def from_tensors(
             raise no_test(name, where="from_tensors", fix="give test_images and test_labels")
         return test
 
+    def require_test() -> None:
+        open_test()
+
     mean, std = channel_statistics(train.images)
     channels, height, width = train.images.shape[1:]
     digest = fingerprint(train.ids, train.labels, names, image_content(train.images))
-    source = Source(name, train, open_test, names, (channels, height, width), mean, std, digest)
+    source = Source(name, train, open_test, names, (channels, height, width), mean, std, digest, require_test=require_test)
     return assemble(source, Split(**split), augment=augment, augment_seed=augment_seed)
 
 

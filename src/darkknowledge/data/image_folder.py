@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,10 +50,14 @@ def image_folder(*, root: Path, download: bool, image_size: int | None = None, w
         return _divided(name, _Files.under(root), options)
     files = _Files.under(folder)
 
-    def open_test() -> Listing:
+    def list_test() -> Listing:
         return _Files.under(_test_folder(name, root), files.class_names).listing(first_id=len(files))
 
-    return encoded_source(name, files.listing(first_id=0), class_names=files.class_names, open_test=open_test, options=options)
+    def require_test() -> None:
+        list_test()  # which opens no picture
+
+    source = encoded_source(name, files.listing(first_id=0), class_names=files.class_names, open_test=list_test, options=options)
+    return replace(source, require_test=require_test)
 
 
 def _divided(name: str, files: _Files, options: PictureOptions) -> Source:

@@ -6,7 +6,7 @@ import bisect
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,13 +49,16 @@ def parquet(
     class_names = train.class_names or tuple(map(str, range(int(train.labels.max()) + 1)))
     check_class_names(class_names, where=str(paths[0]))
 
-    def open_test() -> Listing:
-        files = _paths(root, "test")
-        if not files:
+    def require_test() -> None:
+        if not _paths(root, "test"):
             raise no_test(name, where=f"{root} or {root / 'data'}", fix="add test-*.parquet")
-        return _listing(_Table.read(files, image_column, label_column), class_names, first_id=len(train))
 
-    return encoded_source(name, _listing(train, class_names, first_id=0), class_names=class_names, open_test=open_test, options=options)
+    def open_test() -> Listing:
+        require_test()
+        return _listing(_Table.read(_paths(root, "test"), image_column, label_column), class_names, first_id=len(train))
+
+    source = encoded_source(name, _listing(train, class_names, first_id=0), class_names=class_names, open_test=open_test, options=options)
+    return replace(source, require_test=require_test)
 
 
 def _paths(root: Path, split: str) -> list[Path]:
@@ -171,7 +174,6 @@ def _class_names(schema: Any, label_column: str, path: Path) -> tuple[str, ...]:
     """The names in the metadata that the library ``datasets`` writes, or none."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        names = features.get(label_column, {}).get("names", ())
-    except (ValueError, AttributeError) as error:
+        return tuple(map(str, features.get(label_column, {}).get("names") or ()))
+    except (ValueError, AttributeError, TypeError) as error:
         raise DataError(f"its huggingface metadata cannot be understood: {error}", where=str(path), fix="write the file anew") from error
-    return tuple(map(str, names))
