@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from darkknowledge import data
 from darkknowledge.errors import DataError, UsageError
@@ -136,6 +136,42 @@ def test_grey_pictures_have_one_channel_and_grey_ones_among_coloured_three(tmp_p
     assert len(grey.open_test()) == 2
     save(tmp_path / "train" / "b" / "1.png", 0, height=8, width=8)
     assert data.load("image_folder", root=tmp_path, validation=0).input_shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("side", [4, 80], ids=["kept", "streamed"])
+def test_grey_pictures_of_16_bits_keep_their_greys(suffix: str, side: int, tmp_path: Path, everything: Callable[..., Any]) -> None:
+    for name, value in (("black", 0), ("dark", 20_000), ("light", 50_000), ("white", 65_535)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        Image.fromarray(np.full((side, side), value, dtype=np.uint16)).save(tmp_path / "train" / name / f"0.{suffix}")
+    folder = data.load("image_folder", root=tmp_path, validation=0, workers=0)
+    batch = everything(folder.train)
+    assert batch.inputs.shape[1] == (1 if side == 4 else 3)
+    np.testing.assert_allclose(batch.inputs[:, 0, 0, 0].numpy(), np.array([0, 20_000, 50_000, 65_535]) / 65_535, atol=0.5 / 255)
+
+
+def test_grey_pictures_of_16_bits_are_read_in_either_order_of_bytes(tmp_path: Path, everything: Callable[..., Any]) -> None:
+    for name, kind in (("little", "<u2"), ("big", ">u2")):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        Image.fromarray(np.full((4, 4), 0x4000, dtype=kind)).save(tmp_path / "train" / name / "0.tif")
+    with Image.open(tmp_path / "train" / "big" / "0.tif") as big:
+        assert big.mode == "I;16B"
+    assert everything(data.load("image_folder", root=tmp_path, validation=0).train).inputs.unique().tolist() == pytest.approx([64 / 255])
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_grey_pictures_of_32_bits_are_refused_and_not_clipped(kind: Any, small: Path) -> None:
+    Image.fromarray(np.full((12, 12), 1000, dtype=kind)).save(small / "train" / "bee" / "9.tif")
+    assert "9.tif" in refused(small, "grey values of 32 bits").where
+
+
+def test_a_picture_in_a_format_that_runs_programs_is_never_opened(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *arguments, **options: asked.append(arguments))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 12 12\n%%EndComments\n(run) show\n%%EOF\n"
+    (small / "train" / "bee" / "9.png").write_bytes(eps)
+    refused(small, "cannot identify image file")
+    assert asked == []
 
 
 def test_another_size_is_made_when_asked_for(small: Path) -> None:

@@ -18,6 +18,9 @@ SMALL = 64
 MOST_PIXELS = 89_478_485
 """A picture that declares more (Pillow's own limit, 256 MiB of RGB) is refused before its pixels are unpacked."""
 
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is decoded, whatever a file calls itself. Pillow knows more, among them EPS, which it hands to Ghostscript to run."""
+
 
 class Encoded(Protocol):
     """Encoded pictures, numbered from 0."""
@@ -35,18 +38,18 @@ class Encoded(Protocol):
 
 
 def decode(encoded: Encoded, row: int) -> Image.Image:
-    """One picture, upright (a camera's orientation mark is obeyed), in whatever mode it was stored.
+    """One picture, upright (a camera's orientation mark is obeyed), in whatever mode of 8 bits it was stored; grey of 16 bits is brought to 8.
 
     Raises:
-        DataError: it cannot be opened or decoded, or is absurdly large.
+        DataError: it cannot be opened or decoded, is absurdly large, or has grey values of 32 bits.
     """
     try:
-        with encoded.open(row) as file, Image.open(file) as picture:
+        with encoded.open(row) as file, Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"it declares {picture.width}×{picture.height} pixels")
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
-            return picture
+            return _eight_bits(picture, where=encoded.where(row))
     except DataError:
         raise
     except Exception as error:  # each of Pillow's formats has errors of its own
@@ -56,6 +59,17 @@ def decode(encoded: Encoded, row: int) -> Image.Image:
             why="it is damaged or is no picture",
             fix="restore the file or remove it from the data set",
         ) from error
+
+
+def _eight_bits(picture: Image.Image, *, where: str) -> Image.Image:
+    """``picture`` with values up to 255; Pillow itself would clip greater ones, and turn grey of 16 bits white."""
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        values = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65,535 / 257 = 255
+    if picture.mode in ("I", "F"):
+        why = "which of them is white is not said"
+        raise DataError("a picture has grey values of 32 bits", where=where, why=why, fix="save it with 8 or 16 bits")
+    return picture
 
 
 def decode_all(encoded: Encoded, *, size: int | None = None) -> Tensor | None:
