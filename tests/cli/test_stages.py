@@ -91,7 +91,7 @@ def test_the_whole_way_from_the_command_line(dk: Program, world: Path, tmp_path:
     assert "validation accuracy" in learned
     table = go("evaluate", f"run=[{runs}/student,{runs}/teacher]")
     for word in (
-        "errors of 500",
+        " of 500",
         "NLL",
         "ECE",
         "agrees with teacher",

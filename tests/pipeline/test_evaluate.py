@@ -128,10 +128,17 @@ def test_data_that_changed_since_training_is_refused(mnist: Path, tmp_path: Path
 
 def test_a_ready_data_set_must_be_handed_over_again_and_be_the_same(stripes: Dataset, tmp_path: Path) -> None:
     run = darkknowledge.train(STUDENT, stripes, training={"steps": 2}, logging=LOGGING, out=tmp_path / "run").path
-    with pytest.raises(UsageError, match="there is no data set 'tensors'"):
+    with pytest.raises(UsageError, match="handed over ready-made"):
         darkknowledge.evaluate(run)
     with pytest.raises(IntegrityError, match="the data is not what"):
         darkknowledge.evaluate(run, data=load("digits"))
+
+
+def test_a_ready_data_set_divided_another_way_is_refused(tmp_path: Path) -> None:
+    run = darkknowledge.train(STUDENT, load("digits", split_seed=5), training={"steps": 2}, logging=LOGGING, out=tmp_path / "run").path
+    with pytest.raises(IntegrityError, match="divided another way"):
+        darkknowledge.evaluate(run, data=load("digits"), cost=False)
+    assert darkknowledge.evaluate(run, data=load("digits", split_seed=5), cost=False)[0].accuracy.examples == 500
 
 
 def test_a_teacher_that_is_gone_or_another_is_not_compared_with(runs: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import darkknowledge
 from darkknowledge import Comparison
 from darkknowledge import model as model_room
 from darkknowledge.contract import Batch
+from darkknowledge.data import _idx
 from darkknowledge.errors import DataError, IntegrityError
 from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
@@ -159,19 +160,28 @@ def test_a_teacher_that_learned_nothing_is_refused_before_any_student_is_trained
     assert not (tmp_path / "whole" / "comparison.json").exists()
 
 
+def whole_way(mnist: Path, out: Path) -> darkknowledge.Comparison:
+    teacher = {"model": TEACHER, "check": False, "training": {"steps": 2}}
+    return darkknowledge.run(
+        {"name": "mnist", "root": mnist}, student=STUDENT, teacher=teacher, training={"steps": 2}, seeds=1, logging=LOGGING, out=out
+    )
+
+
 def test_the_test_set_is_opened_when_everything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    fit, read = loop.fit, _idx.read_idx
+    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: happened.append(named["name"]) or fit(*arguments, **named))
+    monkeypatch.setattr(_idx, "read_idx", lambda path, **named: happened.append(path.name) or read(path, **named))
+    whole_way(mnist, tmp_path / "whole")
+    first = next(index for index, name in enumerate(happened) if name.startswith("t10k"))
+    assert [name for name in happened[:first] if not name.startswith("train")] == ["teacher-0", "alone-0", "distilled-0"]
+
+
+def test_a_missing_test_set_is_found_before_anything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (mnist / "t10k-labels-idx1-ubyte").unlink()
-    trained = []
-    fit = loop.fit
-    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: trained.append(named["name"]) or fit(*arguments, **named))
+    trained: list[str] = []
+    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: trained.append(named["name"]))
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte was not found"):
-        darkknowledge.run(
-            {"name": "mnist", "root": mnist},
-            student=STUDENT,
-            teacher={"model": TEACHER, "check": False, "training": {"steps": 2}},
-            training={"steps": 2},
-            seeds=1,
-            logging=LOGGING,
-            out=tmp_path / "whole",
-        )
-    assert trained == ["teacher-0", "alone-0", "distilled-0"]
+        whole_way(mnist, tmp_path / "whole")
+    assert trained == []
+    assert not (tmp_path / "whole").exists()

@@ -17,6 +17,7 @@ from darkknowledge.contract import IGNORED
 from darkknowledge.data import load
 from darkknowledge.errors import DataError, DivergedError, IntegrityError, UsageError
 from darkknowledge.model import Network, build, fingerprint
+from darkknowledge.model import load as load_model
 from darkknowledge.runs.files import sha256
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, TEST_FILES
 
@@ -79,7 +80,7 @@ def test_a_student_is_distilled_from_a_run_and_the_run_stays_as_it_was(runs: Pat
     facts = record(student.path)
     assert facts["kind"] == "distill"
     assert facts["objective"] == "0.7 × 8² KL(softmax(v/8) ‖ softmax(z/8)) + 0.3 × H(y, softmax(z))"
-    assert facts["teacher_fingerprints"] == {str(teacher): record(teacher)["model_fingerprint"]}
+    assert facts["teacher_fingerprints"] == [record(teacher)["model_fingerprint"]]
     assert facts["teacher"]["temperature"] == 8  # type: ignore[index]
     assert facts["teacher"]["accuracy"] == pytest.approx(record(teacher)["validation"]["last"]["accuracy"])  # type: ignore[index]
     assert student.last is not None
@@ -105,14 +106,14 @@ def test_everything_can_be_handed_over_ready(stripes: Dataset, tmp_path: Path) -
     assert student.last.accuracy > 0.8
     assert all(torch.equal(value, frozen[name]) for name, value in weights(network).items())
     config = yaml.safe_load((student.path / "config.yaml").read_text())
-    assert (config["data"]["name"], config["student"]["hidden"], config["teacher"]["source"]) == ("tensors", [8], [])
+    assert (config["data"]["name"], config["student"]["hidden"], config["teacher"]["source"]) == ("given", [8], [])
     (evaluation,) = darkknowledge.evaluate(student.path, data=stripes, cost=False)
     assert evaluation.accuracy.examples == 40
 
 
 def test_a_saved_model_is_a_teacher_too(runs: Path, tmp_path: Path) -> None:
     student = darkknowledge.distill(runs / "teacher-0" / "best", STUDENT, training={"steps": 1}, logging=LOGGING, out=tmp_path / "s")
-    assert list(record(student.path)["teacher_fingerprints"]) == [str(runs / "teacher-0" / "best")]  # type: ignore[call-overload]
+    assert record(student.path)["teacher_fingerprints"] == [fingerprint(load_model(runs / "teacher-0" / "best"))]
 
 
 @pytest.mark.parametrize("average", ["probability", "logit"])
