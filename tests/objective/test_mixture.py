@@ -75,15 +75,7 @@ def test_each_term_averages_the_members_of_a_teacher_at_its_own_temperature() ->
 def test_a_term_whose_weight_is_always_zero_needs_nothing() -> None:
     mixture = Mixture({"soft": (Hinton(), 1.0), "hard": (HardLabel(), 0)})
     assert mixture.needs == {"teacher"}
-    mixture.check(has_teacher=True, has_labels=False)
     assert Mixture({"soft": (Hinton(), WarmUp(0.5, 3)), "hard": (HardLabel(), 1)}).needs == {"teacher", "labels"}
-
-
-@pytest.mark.parametrize(("need", "term"), [("a teacher", "'soft' and 'match'"), ("labels", "'hard'")])
-def test_what_is_missing_is_refused_before_the_first_step(need: str, term: str) -> None:
-    MIXTURE.check(has_teacher=True, has_labels=True)
-    with pytest.raises(UsageError, match=f"{term} needs {need}"):
-        MIXTURE.check(has_teacher=need != "a teacher", has_labels=need != "labels")
 
 
 def test_a_step_without_the_teacher_is_refused() -> None:
@@ -125,6 +117,23 @@ def test_what_is_no_term_is_refused() -> None:
         Mixture({"mine": (Hungry(), 1.0)})
     with pytest.raises(UsageError, match="no Term but MSELoss"):
         Mixture({"mine": (torch.nn.MSELoss(), 1.0)})  # type: ignore[dict-item]
+
+
+def test_a_term_that_would_have_to_be_trained_is_refused() -> None:
+    class Learned(Margin):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+    with pytest.raises(UsageError, match="'mine' has parameters to train"):
+        Mixture({"mine": (Learned(), 1.0)})
+    assert Mixture({"mine": (Learned().requires_grad_(False), 1.0)}).needs == {"teacher", "labels"}
+
+
+@pytest.mark.parametrize("name", ["kind", "step", "epoch", "loss", "learning_rate", "validation_accuracy", "validation_nll"])
+def test_a_term_may_not_have_the_name_of_something_else_that_a_run_records(name: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot be called '{name}'"):
+        Mixture({name: (Hinton(), 1.0)})
 
 
 def test_the_formula_is_one_line_that_names_every_weight() -> None:

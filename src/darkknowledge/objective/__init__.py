@@ -1,7 +1,7 @@
 """Formulas: a function per example, and under it the thin module; one file a method.
 
-A formula's function and its file share a name, so functions come from their files, ``from darkknowledge.objective.hinton import hinton``, or from
-the top of the package, and everything else from here.
+A formula's function and its file share a name, so functions come from their files, ``from darkknowledge.objective.hinton import hinton``, and
+everything else from here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""Derivatives of one example's loss with respect to the student's logits, in closed form.
 
 Here are the bare derivatives of one example's cross-entropy: without the factor T² of `hinton` and `soft_cross_entropy` and without the 1/B of a
-mean. Multiply by T² to compare them with what training sees. They explain why soft targets teach more per example: see the page on the derivation.
+mean. Multiply by T² to compare them with what training sees. They explain why soft targets teach more per example; the derivation is in
+``docs/gradients.md``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from darkknowledge.errors import UsageError
 from darkknowledge.objective._schedule import Constant, Schedule, Weight, schedule
 from darkknowledge.objective._term import Term, mean
 
+RESERVED = frozenset(("kind", "step", "epoch", "loss", "learning_rate", "validation_accuracy", "validation_nll"))
+"""What a run's records hold beside the terms: a term of that name would overwrite it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
@@ -34,7 +37,8 @@ class Mixture:
         terms: for each name a term and its weight: a number, a schedule, or the plain data for one (`schedule`).
 
     Raises:
-        UsageError: no term with a weight above 0, or a weight or a term that is none.
+        UsageError: no term with a weight above 0, a weight or a term that is none, a term with parameters to train (nothing would train them), or
+            a name that a run's records use for something else.
 
     >>> import torch
     >>> from darkknowledge.objective import HardLabel, Hinton
@@ -56,21 +60,6 @@ class Mixture:
     def needs(self) -> frozenset[str]:
         """Of {"teacher", "labels"}: what must be there before the first step."""
         return frozenset().union(*(entry.term.needs for entry in self.terms.values()))
-
-    def check(self, *, has_teacher: bool, has_labels: bool) -> None:
-        """To be called before the first step.
-
-        Raises:
-            UsageError: a term needs a teacher or labels, and there are none.
-        """
-        for need, words, there in (("teacher", "a teacher, and there is none", has_teacher), ("labels", "labels, and there are none", has_labels)):
-            asking = [name for name, entry in self.terms.items() if need in entry.term.needs]
-            if asking and not there:
-                raise UsageError(
-                    f"the objective's term {' and '.join(map(repr, asking))} needs {words}",
-                    where=self.formula(),
-                    fix="name a teacher, or train with objective.name=hard_label" if need == "teacher" else "give the term weight 0 (alpha=1)",
-                )
 
     def counts(self, labels: Tensor) -> Mapping[str, Tensor]:
         """For each term the number of examples that count, a scalar on the labels' device."""
@@ -121,6 +110,11 @@ def _weighted(name: str, term: Term, weight: Weight) -> Weighted:
         raise UsageError(f"{name!r} is no Term but {type(term).__name__}", fix="derive your class from darkknowledge.objective.Term")
     if not term.needs <= {"teacher", "labels"}:
         raise UsageError(f"{name!r} needs {', '.join(sorted(term.needs))}", why="only 'teacher' and 'labels' can be given")
+    if name in RESERVED:
+        raise UsageError(f"a term cannot be called {name!r}", why="a run records something else under that name", fix="choose another name")
+    if any(parameter.requires_grad for parameter in term.parameters()):
+        why = "a run trains, clips and saves the student's parameters alone"
+        raise UsageError(f"{name!r} has parameters to train, which a term cannot have yet", why=why, fix="freeze them with requires_grad_(False)")
     return Weighted(term, schedule(weight))
 
 
