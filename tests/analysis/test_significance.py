@@ -45,9 +45,25 @@ def test_five_seeds_can_show_a_difference() -> None:
     assert paired_test([31, 29, 33, 30, 32], [25, 24, 28, 23, 26]).p_value < 0.001
 
 
-def test_pairs_that_all_differ_by_the_same_are_the_limit() -> None:
-    assert paired_test([5.0, 6.0], [4.0, 5.0]).p_value == 0.0
-    assert paired_test([5.0, 6.0], [5.0, 6.0]).p_value == 1.0
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([5, 6], [4, 5]), ([5, 6], [5, 6]), ([0, 0, 0], [0, 0, 0]), ([0.3, 0.5, 0.96], [0.2, 0.4, 0.86])],
+    ids=["same", "none", "all zero", "same up to rounding"],
+)
+def test_pairs_that_all_differ_by_the_same_have_neither_interval_nor_p_value(first: list[float], second: list[float]) -> None:
+    seen = paired_test(first, second)
+    assert (seen.n, seen.interval, seen.p_value) == (len(first), None, None)
+    assert seen.difference == pytest.approx(first[0] - second[0])
+
+
+def test_values_that_are_all_the_same_have_no_interval() -> None:
+    seen = summarise([0.1, 0.1, 0.1])
+    assert (seen.sd, seen.interval) == (pytest.approx(0.0, abs=1e-16), None)
+
+
+def test_differences_that_are_small_beside_the_values_still_count() -> None:
+    seen = paired_test([1.0 + 3e-9, 1.0 + 2e-9], [1.0, 1.0])
+    assert seen.p_value == pytest.approx(stats.ttest_rel([3.0, 2.0], [0.0, 0.0]).pvalue, rel=1e-5)
 
 
 def test_the_bootstrap_interval_is_that_of_scipy_within_its_noise() -> None:

@@ -19,6 +19,9 @@ from darkknowledge.errors import UsageError
 RESAMPLES = 10_000
 """Resamples of a bootstrap: the ends of a 95 % interval are then quantiles known to about 0.2 percentage points."""
 
+ROUNDING = 1e-14
+"""A standard deviation of less than this times the values is what subtraction leaves of equal ones in float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -31,7 +34,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean and sample standard deviation (n − 1 in the denominator) of ``n`` values, with the t interval of the mean; None for a single value."""
+    """Mean and sample standard deviation (n − 1 in the denominator) of ``n`` values, with the t interval of the mean.
+
+    ``sd`` is None for a single value, and ``interval`` for values that are all the same: they say nothing about the spread of the next.
+    """
 
     n: int
     mean: float
@@ -41,7 +47,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """The mean of first − second over ``n`` pairs, its t interval, and the two-sided p-value of "the mean is 0"; None for a single pair."""
+    """The mean of first − second over ``n`` pairs, its t interval, and the two-sided p-value of "the mean is 0".
+
+    Both are None (n/a) for a single pair and for differences that are all the same. There t is a division by 0: with a few seeds, and errors that
+    are whole numbers, it is an accident of rounding and no proof, so it may not become p = 0 and an interval of no width.
+    """
 
     n: int
     difference: float
@@ -72,12 +82,19 @@ def summarise(values: Sequence[float], *, level: float = 0.95) -> Summary:
     if n == 1:
         return Summary(1, mean, None, None)
     sd = stdev(values)
+    if sd <= ROUNDING * max(map(abs, values)):
+        return Summary(n, mean, sd, None)
     half = _t_quantile(level, freedom=n - 1) * sd / math.sqrt(n)
     return Summary(n, mean, sd, Interval(mean - half, mean + half, level))
 
 
 def paired_test(first: Sequence[float], second: Sequence[float], *, level: float = 0.95) -> PairedTest:
-    """Student's paired t test of one number per seed; ``first[i]`` and ``second[i]`` share a seed. Where all differences are equal, p is 0 or 1.
+    """Student's paired t test of one number per seed; ``first[i]`` and ``second[i]`` share a seed.
+
+    >>> paired_test([6.0, 4.0, 5.0], [3.0, 3.0, 3.0]).difference
+    2.0
+    >>> paired_test([5.0, 6.0], [4.0, 5.0])  # twice the same difference
+    PairedTest(n=2, difference=1.0, interval=None, p_value=None)
 
     Raises:
         UsageError: sequences of different length, no values, or a level outside (0, 1).
@@ -87,10 +104,9 @@ def paired_test(first: Sequence[float], second: Sequence[float], *, level: float
     if len(first) != len(second):
         raise UsageError(f"{len(first)} values are paired with {len(second)}", fix="give one value of each kind per seed, in the same order of seeds")
     summary = summarise([a - b for a, b in zip(first, second, strict=True)], level=level)
-    if summary.sd is None:
-        return PairedTest(1, summary.mean, None, None)
-    error = summary.sd / math.sqrt(summary.n)
-    statistic = abs(summary.mean) / error if error else (math.inf if summary.mean else 0.0)
+    if summary.sd is None or summary.sd <= ROUNDING * max(map(abs, (*first, *second))):
+        return PairedTest(summary.n, summary.mean, None, None)
+    statistic = abs(summary.mean) / (summary.sd / math.sqrt(summary.n))
     return PairedTest(summary.n, summary.mean, summary.interval, max(0.0, 1 - _t_within(statistic, freedom=summary.n - 1)))
 
 
