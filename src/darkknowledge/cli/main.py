@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -46,7 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output, such as head, has read enough; at its end Python would try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DarkKnowledgeError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
         if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _out_of_memory(error)):
             raise
