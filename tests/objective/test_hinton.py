@@ -1,4 +1,4 @@
-"""The soft term against PyTorch's own functions, by hand, and in its limits."""
+"""The soft term against PyTorch's own functions and by hand."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import special
 from torch.nn import functional as F
 
-from darkknowledge.objective import Hinton, LogitMatching, SoftCrossEntropy, entropy
+from darkknowledge.objective import Hinton, LogitMatching, SoftCrossEntropy
 from darkknowledge.objective.hinton import hinton
-from darkknowledge.objective.logit_matching import logit_matching
-from darkknowledge.objective.soft_cross_entropy import soft_cross_entropy
 
 STUDENT, TEACHER = 3 * torch.randn(2, 16, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -46,31 +42,6 @@ def test_a_batch_repeated_has_the_same_mean(module: torch.nn.Module) -> None:
 
 def test_each_class_split_into_equal_halves_has_the_same_divergence() -> None:
     torch.testing.assert_close(hinton(STUDENT.repeat(1, 2), TEACHER.repeat(1, 2), temperature=2.0), hinton(STUDENT, TEACHER, temperature=2.0))
-
-
-def test_it_tends_to_logit_matching_and_the_error_falls_as_one_over_the_temperature() -> None:
-    limit = logit_matching(STUDENT, TEACHER)
-    temperatures = np.array([30.0, 100.0, 300.0, 1000.0, 3000.0, 1e4])
-    errors = [float((hinton(STUDENT, TEACHER, temperature=t) - limit).norm() / limit.norm()) for t in temperatures]
-    assert np.polyfit(np.log(temperatures), np.log(errors), 1)[0] == pytest.approx(-1, abs=0.05)
-    assert errors[-1] < 1e-3
-
-
-def test_it_tends_to_logit_matching_in_float32_too() -> None:
-    student, teacher = STUDENT.float(), TEACHER.float()
-    torch.testing.assert_close(hinton(student, teacher, temperature=1e6), logit_matching(student, teacher), rtol=1e-4, atol=0)
-
-
-@given(temperature=st.floats(0.05, 1e4), seed=st.integers(0, 10**6))
-def test_the_cross_entropy_is_the_divergence_plus_the_teachers_entropy_and_has_its_gradient(temperature: float, seed: int) -> None:
-    logits = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    student, teacher = logits[0].requires_grad_(), logits[1]
-    cross_entropy = soft_cross_entropy(student, teacher, temperature=temperature)
-    divergence = hinton(student, teacher, temperature=temperature)
-    torch.testing.assert_close(cross_entropy, divergence + temperature**2 * entropy(teacher, temperature=temperature), rtol=1e-9, atol=1e-12)
-    (expected,) = torch.autograd.grad(divergence.sum(), student)
-    (found,) = torch.autograd.grad(cross_entropy.sum(), student)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-10 * max(1.0, temperature))
 
 
 def test_descending_the_gradient_takes_the_student_to_the_teacher() -> None:
