@@ -91,15 +91,26 @@ def run_of(done: Done) -> Path:
     return Path(line.removeprefix("run: "))
 
 
-@pytest.mark.parametrize("name", ["teacher", "distill"])
-def test_the_commands_of_the_readme_say_which_file_to_put_where_when_there_is_no_net(name: str, tmp_path: Path) -> None:
+HINT = "put the file cifar-10-binary.tar.gz (MD5 c32a1d4ab5d03f1284b67883e8d87530) into {folder}/data yourself"
+
+
+def test_without_a_net_the_first_command_says_which_file_to_put_where(tmp_path: Path) -> None:
     offline = {**os.environ, "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
-    words = [sys.executable, str(SCRIPT), f"model.name={name}", "data.download=True"]
+    words = [sys.executable, str(SCRIPT), "model.name=teacher", "data.download=True"]
     done = subprocess.run(words, cwd=tmp_path, env=offline, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert f"put the file cifar-10-binary.tar.gz (MD5 c32a1d4ab5d03f1284b67883e8d87530) into {tmp_path}/data yourself" in done.stderr
+    assert HINT.format(folder=tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("run.json"))
+
+
+def test_without_a_net_the_second_command_says_so_too(go: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError("the network is unreachable")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    done = go("model.name=distill", "data.download=True")
+    assert (done.code, HINT.format(folder=tmp_path) in done.err) == (3, True), done.err
 
 
 def test_without_the_package_it_says_how_it_is_run(tmp_path: Path) -> None:

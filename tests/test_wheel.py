@@ -57,11 +57,14 @@ sys.modules["torchmetrics"] = None  # no dependency of ours, so a user may not h
 import darkknowledge
 from darkknowledge.cli.main import main
 print(darkknowledge.__file__)
-sys.exit(main(sys.argv[1:]))
+code = main(sys.argv[1:])
+print(*sys.modules)
+sys.exit(code)
 """
+UNUSED = {"lightning", "pytorch_lightning", "wandb", "timm", "torchvision", "sklearn", "scipy", "tensorboard", "transformers"}
 
 
-def test_the_program_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+def test_the_program_runs_from_the_wheel_and_imports_what_it_uses(installed: Path, tmp_path: Path) -> None:
     words = ["run", "seeds=1", "training.steps=20", "teacher.training.steps=60", "teacher.members=1", "out=whole", "logging.progress=false"]
     # PYTHONPATH comes before an editable install of the repository.
     environment = {**os.environ, "PYTHONPATH": str(installed)}
@@ -70,3 +73,6 @@ def test_the_program_runs_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     assert Path(done.stdout.splitlines()[0]).is_relative_to(installed)
     assert "student distilled" in done.stdout
     assert (tmp_path / "whole" / "comparison.json").is_file()
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert {"torch", "lightning_fabric"} <= imported
+    assert imported & UNUSED == set()

@@ -76,10 +76,3 @@ def test_missing_data_are_found_without_lightning(tmp_path: Path) -> None:
     imported = modules("train", "data=mnist", f"data.root={tmp_path}/nowhere", f"out={tmp_path}/run", code=3)
     assert "torch" in imported
     assert imported & {"lightning_fabric", "lightning", "timm", "torchvision", "wandb", "sklearn"} == set()
-
-
-def test_a_run_does_not_import_what_it_does_not_use(tmp_path: Path) -> None:
-    words = ["run", "experiment=null", "seeds=1", "training.steps=1", "teacher.training.steps=1", "teacher.check=false", f"out={tmp_path}/run"]
-    imported = modules(*words, "training.threads=1", "logging.progress=false", "student.hidden=[8]", "teacher.model.hidden=[8]", code=0)
-    assert "lightning_fabric" in imported
-    assert imported & {"lightning", "pytorch_lightning", "wandb", "timm", "sklearn", "scipy", "torchvision", "tensorboard", "transformers"} == set()

@@ -109,8 +109,9 @@ def test_the_temperature_is_fitted_on_validation(student: Path, evaluations: lis
 
 def test_the_best_weights_are_looked_at_without_touching_the_record_of_the_last(student: Path, evaluations: list[Evaluation]) -> None:
     before = {path: path.read_bytes() for path in student.glob("*-test.*")}
-    darkknowledge.evaluate(student, weights="best", cost=False)
+    (best,) = darkknowledge.evaluate(student, weights="best", cost=False)
     assert {path: path.read_bytes() for path in student.glob("*-test.*")} == before
+    assert json.loads((student / "evaluation-test-best.json").read_text()) == json.loads(json.dumps(best.to_dict()))
 
 
 def test_data_that_changed_since_training_is_refused(mnist: Path, tmp_path: Path) -> None:

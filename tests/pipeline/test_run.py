@@ -18,8 +18,9 @@ import darkknowledge
 from darkknowledge import Comparison
 from darkknowledge import model as model_room
 from darkknowledge.contract import Batch
-from darkknowledge.data import _idx
-from darkknowledge.errors import DataError, IntegrityError
+from darkknowledge.data import _idx, load
+from darkknowledge.errors import DataError, IntegrityError, UsageError
+from darkknowledge.runs.folder import open_run
 from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
 
@@ -122,7 +123,7 @@ def test_the_comparison_counts_what_the_answers_say(compared: Comparison) -> Non
 
 def test_the_teacher_of_the_comparison_is_the_mean_of_its_members(compared: Comparison) -> None:
     answers = compared.teacher.answers
-    inputs = next(iter(darkknowledge.data.load("digits").open_test().batches(torch.arange(500), batch_size=500, view=None))).inputs  # type: ignore[attr-defined]
+    inputs = next(iter(load("digits").open_test().batches(torch.arange(500), batch_size=500, view=None))).inputs
     with torch.no_grad():
         members = [model_room.load(compared.path / f"teacher-{index}" / "model")(inputs).softmax(1) for index in range(2)]
     torch.testing.assert_close(answers.logits.softmax(1), sum(members) / 2, rtol=1e-4, atol=1e-6)  # type: ignore[arg-type]
@@ -132,7 +133,7 @@ def test_the_teacher_of_the_comparison_is_the_mean_of_its_members(compared: Comp
 
 
 def test_the_settings_of_the_teacher_are_its_own(compared: Comparison) -> None:
-    teacher, student = (darkknowledge.runs.folder.open_run(compared.path / name).config for name in ("teacher-1", "distilled-1"))  # type: ignore[attr-defined]
+    teacher, student = (open_run(compared.path / name).config for name in ("teacher-1", "distilled-1"))
     assert (teacher["data"]["augment"], student["data"]["augment"]) == ("none", "jitter")
     assert (teacher["training"]["epochs"], student["training"]["epochs"]) == (6, 2)
     assert (teacher["training"]["seed"], student["training"]["seed"]) == (1, 1)
@@ -175,6 +176,14 @@ def test_the_test_set_is_opened_when_everything_is_trained(mnist: Path, tmp_path
     whole_way(mnist, tmp_path / "whole")
     first = next(index for index, name in enumerate(happened) if name.startswith("t10k"))
     assert [name for name in happened[:first] if not name.startswith("train")] == ["teacher-0", "alone-0", "distilled-0"]
+
+
+def test_a_finished_comparison_is_not_made_again(compared: Comparison) -> None:
+    kept = (compared.path / "comparison.json").read_bytes()
+    values = open_run(compared.path).config
+    with pytest.raises(UsageError, match=r"already finished[\s\S]*comparison.json"):
+        darkknowledge.run(**values | {"resume": True, "out": compared.path})
+    assert (compared.path / "comparison.json").read_bytes() == kept
 
 
 def test_a_missing_test_set_is_found_before_anything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
