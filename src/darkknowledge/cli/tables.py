@@ -88,7 +88,7 @@ def _spread(values: Sequence[float], form: str, unit: str = "") -> str:
 
 
 def _interval(rates: Sequence[float], examples: int) -> str:
-    """Over seeds the t interval; for a single network Wilson's interval over the examples (Wilson 1927), in per cent."""
+    """Over seeds the t interval; for a single network, or seeds that all agree, Wilson's interval over the examples (Wilson 1927), in per cent."""
     summary = summarise(rates)
     if summary.interval is not None:
         return f"{max(summary.interval.low, 0):.2f} to {summary.interval.high:.2f} %"
