@@ -67,8 +67,9 @@ def test_an_unknown_key_is_found_without_pydantic() -> None:
     assert modules("run", "objective.temperatur=2", code=2) & {"pydantic", "rich"} == set()
 
 
-@pytest.mark.parametrize(("words", "limit"), [(["--help"], 0.3), (["run", "objective.temperatur=2"], 1.0), (["run", "seeds=0"], 1.0)])
-def test_help_and_a_mistake_take_less_than_a_second(words: list[str], limit: float) -> None:
+@pytest.mark.parametrize(("words", "limit"), [(["--help"], 0.3), (["run", "objective.temperatur=2"], 1.2), (["run", "seeds=0"], 1.5)])
+def test_help_and_a_mistake_take_no_time(words: list[str], limit: float) -> None:
+    """Twice what a quiet core takes, for slower and busier machines; importing torch alone would break every limit."""
     assert processor_seconds(*words) < limit
 
 
