@@ -20,7 +20,8 @@ class Frozen:
     """
 
     def __init__(self, network: nn.Module, class_names: Sequence[str]) -> None:
-        self._network = network.eval().requires_grad_(False)
+        # Convolutions are faster this way round, and other layers don't notice.
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._class_names = tuple(class_names)
 
     @property
