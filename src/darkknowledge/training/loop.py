@@ -231,11 +231,12 @@ class _Loop:
         """After a signal: save the state and stop."""
         if stop.signal is None:
             return
-        kept = "nothing is kept, as there is no run folder"
+        kept, fix = "nothing is kept, as there is no run folder", ""
         if self.checkpoint is not None:
             save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
-            kept = "its state is saved"
-        raise Interrupted(f"stopped by signal {stop.signal} after step {self.step} of {self.steps}; {kept}", signal=stop.signal)
+            kept, fix = "its state is saved", "the same command goes on with resume=true and out=… naming the run's folder"
+        what = f"stopped by signal {stop.signal} after step {self.step} of {self.steps}; {kept}"
+        raise Interrupted(what, signal=stop.signal, fix=fix)
 
     def save_when_due(self) -> None:
         """Save the state when the last one is old enough."""
