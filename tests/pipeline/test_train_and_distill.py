@@ -18,6 +18,8 @@ from darkknowledge.data import load
 from darkknowledge.errors import DataError, DivergedError, IntegrityError, UsageError
 from darkknowledge.model import Network, build, fingerprint
 from darkknowledge.model import load as load_model
+from darkknowledge.pipeline.settings import TrainSettings
+from darkknowledge.pipeline.train import train_from
 from darkknowledge.runs.files import sha256
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, TEST_FILES
 
@@ -212,3 +214,28 @@ def test_a_run_that_diverges_says_so_and_leaves_no_network(tmp_path: Path) -> No
     assert not (tmp_path / "run" / "model").exists()
     with pytest.raises(UsageError, match=r"not finished \(status: failed\)"):
         darkknowledge.distill(tmp_path / "run")
+
+
+def test_a_network_teaches_as_a_copy(stripes: Dataset, tmp_path: Path) -> None:
+    network = network_for(stripes)
+    darkknowledge.distill(network, STUDENT, stripes, check=False, training={"steps": 1}, logging=LOGGING, out=tmp_path / "s")
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_bare_module_is_told_how_to_teach(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"darkknowledge\.Frozen\(module, class_names\)"):
+        darkknowledge.distill(torch.nn.Linear(2, 2), STUDENT, out=tmp_path / "s")  # type: ignore[arg-type]
+
+
+def test_weights_from_elsewhere_say_what_they_are_fed(stripes: Dataset, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    torch.save(network_for(stripes).body.state_dict(), weights)
+    said: list[str] = []
+    settings = TrainSettings(model={"name": "hinton_mlp", "hidden": [8], "checkpoint": weights}, training={"steps": 1}, out=tmp_path / "run")
+    train_from(settings, data=stripes, report=said.append)
+    assert "inputs are normalised by mean" in said[0]
+    named = {"name": "hinton_mlp", "hidden": [8], "checkpoint": weights, "preprocessing": {"mean": [0.5], "std": [0.5]}}
+    said.clear()
+    run = train_from(TrainSettings(model=named, training={"steps": 1}, out=tmp_path / "named"), data=stripes, report=said.append)
+    assert not any("normalised" in line for line in said)
+    assert run.network.preprocessing.mean == (0.5,)

@@ -64,3 +64,8 @@ def test_a_recipe_does_not_change() -> None:
 
 def test_the_extremes_that_make_sense_are_accepted() -> None:
     Recipe(epochs=1, steps=1, batch_size=1, momentum=0, warmup=0, decay=1, checkpoint_every=0, seed=2**31 - 1)
+
+
+def test_a_step_schedule_without_a_step_is_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="needs milestones"):
+        Recipe(schedule="step")

@@ -63,7 +63,7 @@ def test_a_warm_up_longer_than_training_takes_half_of_it() -> None:
 def test_training_of_a_single_step_has_a_rate_above_0() -> None:
     for schedule in ("cosine", "step", "constant"):
         for warmup in (0, 1):
-            (found,) = rates(Recipe(learning_rate=0.4, warmup=warmup, schedule=schedule), steps=1)
+            (found,) = rates(Recipe(learning_rate=0.4, warmup=warmup, schedule=schedule, milestones=(1.0,)), steps=1)
             assert 0 < found <= 0.4
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from darkknowledge import __version__
 from darkknowledge.cli.help import HELP, STAGES
@@ -127,6 +128,8 @@ def _run(call: Call) -> int:
     if call.help:
         print(STAGES[call.stage].help() if call.stage else HELP)
         return 0
+    # A package.module:Class of one's own often lies in the current folder; at the end of the path it hides nothing.
+    sys.path.append(str(Path.cwd()))
     # Hydra, and behind the stages torch, are imported only when there is work.
     from darkknowledge.cli.stages import run_jobs
 

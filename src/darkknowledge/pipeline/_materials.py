@@ -88,7 +88,7 @@ def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: 
     """A network for the data's classes, its weights drawn from ``seed`` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model_room.build(
+        network = model_room.build(
             settings.name,
             num_classes=len(data.class_names),
             input_shape=data.input_shape,
@@ -101,6 +101,17 @@ def build_network(settings: ModelSettings, data: Dataset, *, seed: int, report: 
             report=report,
             **settings.options(),
         )
+    if settings.checkpoint is not None and settings.preprocessing is None:
+        expected = network.preprocessing
+        report(
+            f"{settings.checkpoint}: inputs are normalised by mean {_rounded(expected.mean)} and std {_rounded(expected.std)}; if the weights expect "
+            f"something else, say so with preprocessing={{mean: […], std: […], size: […]}}"
+        )
+    return network
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 4) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +143,8 @@ def model_folder(path: str | Path, *, weights: str = "last") -> Path:
         UsageError: it is no finished run of one network, or it kept no best weights.
     """
     folder = Path(path)
+    if folder.is_file():
+        raise UsageError(f"{path} is a file and no run folder", fix=f"a network from a file is written [{{name: …, checkpoint: {path}}}]")
     if (folder / "config.json").is_file():
         return folder
     if open_run(folder).record["kind"] == "run":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
+from darkknowledge.errors import UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import (
     as_settings,
@@ -25,10 +29,11 @@ from darkknowledge.pipeline._materials import (
 )
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import DistillSettings, validate
+from darkknowledge.teacher import Frozen
 
 
 def distill(
-    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Teacher,
+    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Network | Teacher,
     student: str | Mapping[str, Any] | Network = "hinton_mlp",
     data: str | Mapping[str, Any] | Dataset = "digits",
     *,
@@ -48,7 +53,7 @@ def distill(
 
     Args:
         teacher: a run folder, several (an ensemble), ``timm:…`` or ``torchvision:…`` with published weights, a network with options
-            and a ``checkpoint``, or a ready `Teacher`.
+            and a ``checkpoint``, a `Network` (which is copied), or a ready `Teacher`.
         student: a name, a name with options, or a `Network`, which is trained in place.
         data: a name, a name with options, or a `Dataset`.
         temperature: short for ``objective={"temperature": …}``.
@@ -70,6 +75,10 @@ def distill(
 
         result = darkknowledge.distill(teacher="runs/teacher", student="hinton_mlp", data="mnist", temperature=8)
     """
+    if isinstance(teacher, Network):
+        teacher = Frozen(deepcopy(teacher), teacher.spec.class_names)
+    elif isinstance(teacher, nn.Module):
+        raise UsageError("the teacher is a bare module", why="nobody knows its classes", fix="wrap it: darkknowledge.Frozen(module, class_names)")
     ready = not isinstance(teacher, str | Path | Sequence | Mapping)
     goal = {"name": objective} if isinstance(objective, str) else dict(objective)
     goal |= {key: value for key, value in (("temperature", temperature), ("alpha", alpha)) if value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -41,3 +41,9 @@ class Recipe(BaseModel):
     """Steps between two records of the terms, each a mean over those steps."""
     checkpoint_every: Annotated[float, Strict(), Field(ge=0)] = 60.0
     """Seconds between two saved training states."""
+
+    @model_validator(mode="after")
+    def _steps_somewhere(self) -> Recipe:
+        if self.schedule == "step" and not self.milestones:
+            raise ValueError("the step schedule needs milestones, for example milestones=[15,25]")
+        return self
