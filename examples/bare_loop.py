@@ -19,7 +19,7 @@ from darkknowledge.data import load
 
 def everything(examples: Examples) -> Batch:
     """A whole split in one batch: inputs (N, 1, 8, 8) in [0, 1] and labels (N,)."""
-    return next(examples.batches(torch.arange(len(examples)), batch_size=len(examples), view=None))
+    return next(examples.batches(torch.arange(len(examples)), batch_size=len(examples), views=None))
 
 
 def network(width: int) -> nn.Module:

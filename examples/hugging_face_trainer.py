@@ -49,7 +49,7 @@ class DistillationTrainer(Trainer):
 
 def rows(examples: Examples, *, labelled_only: bool = False) -> list[dict[str, Tensor]]:
     """A split as a list of rows: a picture (1, 8, 8) in [0, 1] and its label."""
-    found = examples.batches(torch.arange(len(examples)), batch_size=1, view=None)
+    found = examples.batches(torch.arange(len(examples)), batch_size=1, views=None)
     return [{"inputs": row.inputs[0], "labels": row.labels[0]} for row in found if not labelled_only or row.labels[0] != IGNORED]
 
 
@@ -77,7 +77,7 @@ def main() -> dict[str, float]:
         loss = DistillationLoss(temperature=4.0, alpha=0.9)
         DistillationTrainer(teacher=teacher, loss=loss, model=distilled, args=arguments, train_dataset=rows(data.train)).train()
 
-    test = next(data.open_test().batches(torch.arange(500), batch_size=500, view=None))
+    test = next(data.open_test().batches(torch.arange(500), batch_size=500, views=None))
     models = {"teacher": teacher, "student alone": alone, "student distilled": distilled}
     result = {name: (model.eval()(test.inputs)["logits"].argmax(-1) == test.labels).float().mean().item() for name, model in models.items()}
     for name, accuracy in result.items():

@@ -24,7 +24,7 @@ RECIPE = Recipe(optimizer="adamw", learning_rate=0.01)
 
 def pairs(examples: Examples, *, labelled_only: bool = False) -> TensorDataset:
     """A split as a data set of pairs: a picture (1, 8, 8) in [0, 1] and its label."""
-    batch = next(examples.batches(torch.arange(len(examples)), batch_size=len(examples), view=None))
+    batch = next(examples.batches(torch.arange(len(examples)), batch_size=len(examples), views=None))
     kept = batch.labels != IGNORED if labelled_only else slice(None)
     return TensorDataset(batch.inputs[kept], batch.labels[kept])
 

@@ -113,7 +113,7 @@ def compare(data: Dataset, precision: str, pairs: int) -> dict[str, object]:
 
 
 def _all(data: Dataset) -> list[Batch]:
-    return list(data.train.batches(torch.arange(len(data.train)), batch_size=8192, view=None))
+    return list(data.train.batches(torch.arange(len(data.train)), batch_size=8192, views=None))
 
 
 def main() -> None:

@@ -14,31 +14,54 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from darkknowledge.errors import UsageError
+
 IGNORED = -100
 """The label of an example whose class is unknown or hidden (the value that ``torch.nn.functional.cross_entropy`` ignores)."""
+
+PLAIN = "plain"
+"""The transform that leaves every picture as it is."""
 
 Average = Literal["probability", "logit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some examples: ``ids`` (B,) int64, ``inputs`` (B, …) float32 in [0, 1], ``labels`` (B,) int64 with `IGNORED` where unknown."""
+    """Some examples: ``ids`` (B,) int64, ``inputs`` (B, …) float32 in [0, 1], ``labels`` (B,) int64 with `IGNORED` where unknown.
+
+    Mixed pictures have labels (B, C) float32, a share for each class, and a row of zeros where unknown. ``views`` (B,) int64 numbers the augmented
+    view of each example; None stands for the plain pictures.
+    """
 
     ids: Tensor
     inputs: Tensor
     labels: Tensor
+    views: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same examples on another device."""
-        return Batch(*(part.to(device, non_blocking=True) for part in (self.ids, self.inputs, self.labels)))
+        return self._map(lambda part: part.to(device, non_blocking=True))
 
     def split(self, pieces: int) -> list[Batch]:
         """The same examples in at most ``pieces`` consecutive batches of nearly equal size."""
-        columns = (torch.tensor_split(part, min(pieces, len(self))) for part in (self.ids, self.inputs, self.labels))
-        return [Batch(*parts) for parts in zip(*columns, strict=True)]
+        pieces = min(pieces, len(self))
+        views = [None] * pieces if self.views is None else self.views.tensor_split(pieces)
+        columns = (part.tensor_split(pieces) for part in (self.ids, self.inputs, self.labels))
+        return [Batch(*parts) for parts in zip(*columns, views, strict=True)]
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        views = None if self.views is None else change(self.views)
+        return Batch(change(self.ids), change(self.inputs), change(self.labels), views)
+
+
+class Answer(Protocol):
+    """What a teacher says of a batch, at any temperature."""
+
+    def logits(self, temperature: float = 1.0) -> Tensor:
+        """Logits (B, C) whose softmax at ``temperature`` is the soft target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,21 @@ class Output:
     def single(cls, logits: Tensor) -> Output:
         """The answer of one network, ``logits`` (B, C)."""
         return cls(logits[None], torch.ones(1, device=logits.device))
+
+    @classmethod
+    def of(cls, answer: Answer) -> Output:
+        """The answer itself, for whoever needs the members' raw logits.
+
+        Raises:
+            UsageError: it holds none, such as that of a transfer set which keeps a few classes of each example.
+        """
+        if isinstance(answer, cls):
+            return answer
+        raise UsageError(
+            f"{type(answer).__name__} holds no raw logits of its members",
+            why="an ensemble, and the look at a teacher before the first step, are made of those",
+            fix="use the teacher itself, or a transfer set that keeps every class",
+        )
 
     def logits(self, temperature: float = 1.0) -> Tensor:
         r"""Logits v (B, C) whose softmax at ``temperature`` is the averaged soft target.
@@ -90,21 +128,25 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
-        """Batches of the examples at ``positions``, in that order, the last one possibly shorter.
+    @property
+    def transform(self) -> str:
+        """What a view shows, in words whose meaning never changes; `PLAIN` where every view is the plain picture."""
 
-        ``view`` numbers the augmented view (the epoch); ``None`` gives the plain pictures. What an example looks like depends on the data set's
-        augmentation seed, its id and ``view`` alone.
+    def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
+        """Batches of the examples at ``positions`` (N,), in that order, the last one possibly shorter.
+
+        ``views`` (N,) int64 numbers the augmented view of each; None gives the plain pictures. What an example looks like depends on ``transform``,
+        its id and the view's number alone.
         """
 
 
 class Teacher(Protocol):
-    """Whoever answers: a frozen network, an ensemble, later a recorded transfer set."""
+    """Whoever answers: a frozen network, an ensemble, a recorded transfer set."""
 
     @property
     def class_names(self) -> tuple[str, ...]: ...
 
-    def __call__(self, batch: Batch) -> Output:
+    def __call__(self, batch: Batch) -> Answer:
         """The answers for a batch, without a graph."""
 
     def to(self, device: torch.device | str) -> Teacher:
@@ -129,7 +171,7 @@ class Objective(Protocol):
     def counts(self, labels: Tensor) -> Mapping[str, Tensor]:
         """For each term the number of valid examples in a batch with these labels: what its sum is divided by."""
 
-    def loss(self, student: Tensor, teacher: Output | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
+    def loss(self, student: Tensor, teacher: Answer | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
         """The loss of student logits (B, C). ``epoch`` (fractional, from 0) drives schedules.
 
         ``counts`` are those of the whole batch when this is a piece of one, so that the pieces' losses add up to the batch's.

@@ -30,7 +30,9 @@ def everything() -> Callable[..., Batch]:
     """All examples of a split as one batch."""
 
     def gather(examples: Examples, *, view: int | None = None) -> Batch:
-        return next(iter(examples.batches(torch.arange(len(examples)), batch_size=len(examples), view=view)))
+        positions = torch.arange(len(examples))
+        views = None if view is None else torch.full_like(positions, view)
+        return next(iter(examples.batches(positions, batch_size=len(examples), views=views)))
 
     return gather
 

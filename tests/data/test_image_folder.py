@@ -92,12 +92,14 @@ def test_large_pictures_stream_and_a_view_depends_on_id_seed_and_view_alone(phot
     assert 0 <= whole.inputs.min() < whole.inputs.max() <= 1
     order = torch.tensor([9, 2, 5, 5, 0])
     state = torch.random.get_rng_state()
-    parts = list(folder.train.batches(order, batch_size=2, view=3))
+    parts = list(folder.train.batches(order, batch_size=2, views=torch.full_like(order, 3)))
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(torch.cat([part.inputs for part in parts]), whole.inputs[order])
     assert torch.equal(torch.cat([part.ids for part in parts]), folder.train.ids[order])
     workers = data.load("image_folder", root=photos, image_size=32, workers=2, validation=0)
-    assert torch.equal(torch.cat([part.inputs for part in workers.train.batches(order, batch_size=2, view=3)]), whole.inputs[order])
+    assert torch.equal(
+        torch.cat([part.inputs for part in workers.train.batches(order, batch_size=2, views=torch.full_like(order, 3))]), whole.inputs[order]
+    )
     assert not torch.equal(everything(folder.train, view=4).inputs, whole.inputs)
     other = data.load("image_folder", root=photos, image_size=32, workers=0, validation=0, augment_seed=1)
     assert not torch.equal(everything(other.train, view=3).inputs, whole.inputs)
@@ -248,12 +250,12 @@ def test_a_damaged_photo_is_named_also_from_another_process(workers: int, photos
     victim = photos / names[int(folder.train.ids[4])]
     victim.write_bytes(victim.read_bytes()[:400])
     with pytest.raises(DataError, match="a picture cannot be decoded") as caught:
-        list(folder.train.batches(torch.arange(10), batch_size=3, view=0))
+        list(folder.train.batches(torch.arange(10), batch_size=3, views=torch.full_like(torch.arange(10), 0)))
     assert str(victim) in str(caught.value)
     assert "Traceback" not in str(caught.value)
     victim.unlink()
     with pytest.raises(DataError, match="cannot be read: No such file") as caught:
-        list(folder.train.batches(torch.arange(10), batch_size=3, view=None))
+        list(folder.train.batches(torch.arange(10), batch_size=3, views=None))
     assert str(victim) in str(caught.value)
 
 

@@ -35,7 +35,7 @@ def test_the_test_files_stay_closed_until_the_test_set_is_opened(tmp_path: Path,
     for path in tmp_path.glob("t10k-*"):
         path.unlink()
     mnist = data.load("mnist", root=tmp_path)
-    assert sum(len(batch) for batch in mnist.train.batches(torch.arange(36), batch_size=8, view=0)) == 36
+    assert sum(len(batch) for batch in mnist.train.batches(torch.arange(36), batch_size=8, views=torch.full_like(torch.arange(36), 0))) == 36
     for look in (mnist.open_test, mnist.require_test):
         with pytest.raises(DataError, match="t10k-images-idx3-ubyte was not found") as caught:
             look()

@@ -117,7 +117,7 @@ def test_large_pictures_stream(tmp_path: Path, write: Writer, everything: Callab
     assert isinstance(table.train, data.PhotoExamples)
     whole = everything(table.train, view=1)
     assert whole.inputs.shape == (4, 3, 32, 32)
-    (part,) = table.train.batches(torch.tensor([3, 1]), batch_size=2, view=1)
+    (part,) = table.train.batches(torch.tensor([3, 1]), batch_size=2, views=torch.full_like(torch.tensor([3, 1]), 1))
     assert torch.equal(part.inputs, whole.inputs[[3, 1]])
     assert len(table.fingerprint) == 64
 

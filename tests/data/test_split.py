@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from darkknowledge.contract import IGNORED
-from darkknowledge.data._hash import Stream
 from darkknowledge.data._split import Parts, Split, divide, stratified_order
 from darkknowledge.errors import UsageError
+from darkknowledge.randomness import Stream
 
 NAMES = ("cat", "dog", "horse")
 COUNTS = (600, 300, 100)

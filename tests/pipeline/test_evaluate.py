@@ -60,7 +60,7 @@ def test_accuracy_and_calibration_are_those_of_scikit_learn(student: Path, evalu
 def test_the_answers_are_those_of_the_saved_network_to_the_plain_test_pictures(student: Path, evaluations: list[Evaluation]) -> None:
     ids, labels, logits = answers(student)
     test = load("digits").open_test()
-    batch = next(iter(test.batches(torch.arange(len(test)), batch_size=len(test), view=None)))
+    batch = next(iter(test.batches(torch.arange(len(test)), batch_size=len(test), views=None)))
     with torch.no_grad():
         expected = model_room.load(student / "model")(batch.inputs)
     assert torch.equal(torch.from_numpy(ids), batch.ids)
@@ -95,7 +95,7 @@ def test_costs_are_those_of_the_network(student: Path, evaluations: list[Evaluat
 
 def test_the_temperature_is_fitted_on_validation(student: Path, evaluations: list[Evaluation]) -> None:
     data = load("digits")
-    batch = next(iter(data.validation.batches(torch.arange(len(data.validation)), batch_size=1000, view=None)))
+    batch = next(iter(data.validation.batches(torch.arange(len(data.validation)), batch_size=1000, views=None)))
     with torch.no_grad():
         logits = model_room.load(student / "model")(batch.inputs).double().numpy()
 

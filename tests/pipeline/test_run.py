@@ -123,7 +123,7 @@ def test_the_comparison_counts_what_the_answers_say(compared: Comparison) -> Non
 
 def test_the_teacher_of_the_comparison_is_the_mean_of_its_members(compared: Comparison) -> None:
     answers = compared.teacher.answers
-    inputs = next(iter(load("digits").open_test().batches(torch.arange(500), batch_size=500, view=None))).inputs
+    inputs = next(iter(load("digits").open_test().batches(torch.arange(500), batch_size=500, views=None))).inputs
     with torch.no_grad():
         members = [model_room.load(compared.path / f"teacher-{index}" / "model")(inputs).softmax(1) for index in range(2)]
     torch.testing.assert_close(answers.logits.softmax(1), sum(members) / 2, rtol=1e-4, atol=1e-6)  # type: ignore[arg-type]

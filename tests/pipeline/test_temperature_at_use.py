@@ -20,7 +20,7 @@ def test_the_answers_of_a_student_are_the_bare_logits_of_its_layers(runs: Path, 
     (evaluation,) = darkknowledge.evaluate(student.path, cost=False)
     weights = {name: tensor.double().numpy() for name, tensor in load_file(student.path / "model" / "model.safetensors").items()}
     data: Dataset = darkknowledge.data.load("digits")
-    batch = next(iter(data.open_test().batches(torch.arange(500), batch_size=500, view=None)))
+    batch = next(iter(data.open_test().batches(torch.arange(500), batch_size=500, views=None)))
     hidden = (batch.inputs.double().numpy().reshape(500, -1) - data.mean[0]) / data.std[0]
     *inner, last = sorted({name.rpartition(".")[0] for name in weights})
     for layer in inner:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from darkknowledge.contract import IGNORED, Batch
+from darkknowledge.contract import IGNORED, PLAIN, Batch
 from darkknowledge.errors import DataError, IntegrityError
 from darkknowledge.teacher import Ensemble, Examination, Frozen, examine, verdict
 
@@ -26,14 +26,18 @@ class Rows:
     labels: Tensor
 
     @property
+    def transform(self) -> str:
+        return PLAIN
+
+    @property
     def ids(self) -> Tensor:
         return torch.arange(len(self))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
-        assert view is None
+    def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
+        assert views is None
         for rows in positions.split(batch_size):
             yield Batch(rows, self.inputs[rows], self.labels[rows])
 
@@ -185,7 +189,7 @@ def trained(rows: Rows, *, label_smoothing: float) -> Frozen:
     network = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     for _ in range(20):
-        for batch in rows.batches(torch.randperm(1300), batch_size=64, view=None):
+        for batch in rows.batches(torch.randperm(1300), batch_size=64, views=None):
             optimizer.zero_grad()
             F.cross_entropy(network(batch.inputs), batch.labels, label_smoothing=label_smoothing).backward()
             optimizer.step()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from darkknowledge.contract import IGNORED, Batch, Loss, Output
+from darkknowledge.contract import IGNORED, PLAIN, Batch, Loss, Output
 from darkknowledge.training.watching import Plan, Record
 
 CLASSES = 3
@@ -27,19 +27,25 @@ class Points:
     """Hears of every pass, by its view."""
 
     @property
+    def transform(self) -> str:
+        return f"noise/1({self.noise})" if self.noise else PLAIN
+
+    @property
     def ids(self) -> Tensor:
         return torch.arange(len(self.labels)) + 100
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
-        self.asked(view)
-        for some in positions.split(batch_size):
+    def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
+        self.asked(None if views is None else int(views[0]))
+        for start in range(0, len(positions), batch_size):
+            some = positions[start : start + batch_size]
+            shown = None if views is None else views[start : start + batch_size]
             inputs = self.inputs[some]
-            if view is not None:
-                inputs = inputs + self.noise * torch.sin(self.ids[some, None] * 7.0 + view * torch.tensor([1.0, 2.0]))
-            yield Batch(self.ids[some], inputs, self.labels[some])
+            if shown is not None:
+                inputs = inputs + self.noise * torch.sin(self.ids[some, None] * 7.0 + shown[:, None] * torch.tensor([1.0, 2.0]))
+            yield Batch(self.ids[some], inputs, self.labels[some], shown)
 
 
 def points(count: int, *, seed: int = 0, noise: float = 0.0, asked: Callable[[int | None], None] = lambda view: None) -> Points:

@@ -151,6 +151,6 @@ def test_batches_of_the_contract_keep_their_ids() -> None:
             return super().__call__(batch)
 
     module = DistillationModule(mlp(), DistillationLoss().mixture, teacher=Listening(mlp(seed=3)))
-    batches = list(TRAIN.batches(torch.arange(40), batch_size=8, view=None))
+    batches = list(TRAIN.batches(torch.arange(40), batch_size=8, views=None))
     trainer(max_epochs=1).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
     assert torch.cat(seen).tolist() == TRAIN.ids.tolist()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from darkknowledge.data._augment import RECIPES, Augmentation
     from darkknowledge.data._dataset import Dataset
-    from darkknowledge.data._hash import Stream, uniform
     from darkknowledge.data._images import ImageExamples
     from darkknowledge.data._load import load
     from darkknowledge.data._photos import PhotoExamples
@@ -36,10 +35,8 @@ _HOMES = {
     "PhotoExamples": "_photos",
     "RECIPES": "_augment",
     "Split": "_split",
-    "Stream": "_hash",
     "from_tensors": "_tensors",
     "load": "_load",
-    "uniform": "_hash",
 }
 
 __all__ = [
@@ -50,10 +47,8 @@ __all__ = [
     "ImageExamples",
     "PhotoExamples",
     "Split",
-    "Stream",
     "from_tensors",
     "load",
-    "uniform",
 ]
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from darkknowledge.data._hash import Stream, uniform
+from darkknowledge.contract import PLAIN
+from darkknowledge.randomness import Stream, uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +31,37 @@ class Augmentation:
     flip: bool = False
     cutout: int = 0
 
-    def __call__(self, pictures: Tensor, *, seed: int, ids: Tensor, view: int) -> Tensor:
-        """View number ``view`` of ``pictures`` (B, C, H, W) with these ``ids`` (B,), the same shape and dtype."""
+    def meaning(self, *, seed: int) -> str:
+        """The recipe and its seed in words. The number behind a name is the version of what it means, which changes with any pixel."""
+        parts = [f"{name}/1({value})" for name, value in (("shift", self.shift), ("flip", self.flip), ("cutout", self.cutout)) if value]
+        return " ".join([*parts, f"seed={seed}"]) if parts else PLAIN
+
+    def __call__(self, pictures: Tensor, *, seed: int, ids: Tensor, views: Tensor | int) -> Tensor:
+        """The views numbered ``views``, (B,) or one for all, of ``pictures`` (B, C, H, W) with these ``ids`` (B,), the same shape and dtype."""
         if self.shift or self.flip:
-            pictures = self._move(pictures, seed, ids, view)
+            pictures = self._move(pictures, seed, ids, views)
         if self.cutout:
-            pictures = pictures.masked_fill(self._hole(pictures, seed, ids, view), 0)
+            pictures = pictures.masked_fill(self._hole(pictures, seed, ids, views), 0)
         return pictures
 
-    def _move(self, pictures: Tensor, seed: int, ids: Tensor, view: int) -> Tensor:
+    def _move(self, pictures: Tensor, seed: int, ids: Tensor, views: Tensor | int) -> Tensor:
         channels, height, width = pictures.shape[1:]
         span, margin = 2 * self.shift + 1, self.shift
         rows, columns = (torch.arange(size, device=ids.device).expand(len(ids), -1) for size in (height, width))
         if self.flip:
-            columns = torch.where((uniform(seed, ids, view, Stream.FLIP) < 0.5)[:, None], width - 1 - columns, columns)
+            columns = torch.where((uniform(seed, ids, views, Stream.FLIP) < 0.5)[:, None], width - 1 - columns, columns)
         if self.shift:
-            rows = rows + _integers(uniform(seed, ids, view, Stream.SHIFT_DOWN), span)[:, None]
-            columns = columns + _integers(uniform(seed, ids, view, Stream.SHIFT_RIGHT), span)[:, None]
+            rows = rows + _integers(uniform(seed, ids, views, Stream.SHIFT_DOWN), span)[:, None]
+            columns = columns + _integers(uniform(seed, ids, views, Stream.SHIFT_RIGHT), span)[:, None]
             pictures = F.pad(pictures, (margin, margin, margin, margin))
         source = (rows[:, :, None] * (width + 2 * margin) + columns[:, None, :]).view(len(ids), 1, height * width)
         return pictures.flatten(2).gather(2, source.expand(-1, channels, -1)).view(len(ids), channels, height, width)
 
-    def _hole(self, pictures: Tensor, seed: int, ids: Tensor, view: int) -> Tensor:
+    def _hole(self, pictures: Tensor, seed: int, ids: Tensor, views: Tensor | int) -> Tensor:
         """(B, 1, H, W), true inside the square."""
         inside = []
         for size, stream in zip(pictures.shape[2:], (Stream.CUTOUT_ROW, Stream.CUTOUT_COLUMN), strict=True):
-            first = _integers(uniform(seed, ids, view, stream), size)[:, None] - self.cutout // 2
+            first = _integers(uniform(seed, ids, views, stream), size)[:, None] - self.cutout // 2
             place = torch.arange(size, device=ids.device)
             inside.append((place >= first) & (place < first + self.cutout))
         return inside[0][:, None, :, None] & inside[1][:, None, None, :]

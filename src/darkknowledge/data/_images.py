@@ -33,17 +33,23 @@ class ImageExamples:
         """The same examples on another device, so that gathering and augmentation happen there."""
         return replace(self, images=self.images.to(device), ids=self.ids.to(device), labels=self.labels.to(device))
 
-    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
+    @property
+    def transform(self) -> str:
+        """What a view shows; see `contract.Examples`."""
+        return self.augmentation.meaning(seed=self.seed)
+
+    def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
         """Batches of the examples at ``positions``; see `contract.Examples`."""
-        positions = positions.to(self.images.device)
+        positions, views = positions.to(self.images.device), None if views is None else views.to(self.images.device)
         for start in range(0, len(positions), batch_size):
             rows = positions[start : start + batch_size]
             ids = self.ids.index_select(0, rows)
             pictures = self.images.index_select(0, rows)
-            if view is not None:
-                pictures = self.augmentation(pictures, seed=self.seed, ids=ids, view=view)
+            shown = None if views is None else views[start : start + batch_size]
+            if shown is not None:
+                pictures = self.augmentation(pictures, seed=self.seed, ids=ids, views=shown)
             # The product, unlike the quotient by 255, is rounded alike on every device.
-            yield Batch(ids, pictures.float().mul_(1 / 255), self.labels.index_select(0, rows))
+            yield Batch(ids, pictures.float().mul_(1 / 255), self.labels.index_select(0, rows), shown)
 
     def select(self, positions: Tensor, *, labels: Tensor) -> ImageExamples:
         """The examples at ``positions`` alone, with these ``labels``."""

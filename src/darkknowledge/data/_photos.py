@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from darkknowledge.contract import Batch
 from darkknowledge.data._decode import Encoded, decode
-from darkknowledge.data._hash import Stream, bits
 from darkknowledge.errors import DataError, UsageError, close_match
+from darkknowledge.randomness import Stream, bits
 
 RECIPES = ("none", "photo")
 SHOWN = 0.875
@@ -47,27 +47,36 @@ class PhotoExamples:
         """These examples themselves: pictures are decoded in main memory, and batches travel."""
         return self
 
-    def batches(self, positions: Tensor, *, batch_size: int, view: int | None) -> Iterator[Batch]:
+    @property
+    def transform(self) -> str:
+        """What a view shows; see `contract.Examples`. The plain picture of a photo depends on its size too."""
+        plain = f"resize_centre_crop/1({self.image_size})"
+        return plain if self.augmentation == "none" else f"random_resized_crop_flip/1({self.image_size}) seed={self.seed}"
+
+    def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
         """Batches of the examples at ``positions``; see `contract.Examples`.
 
         Raises:
             DataError: a picture cannot be decoded; names its path.
         """
         positions = positions.cpu()
-        views = _Views(self, _transform(self.image_size, augmented=self.augmentation != "none" and view is not None), view)
-        chunks = [positions[start : start + batch_size].tolist() for start in range(0, len(positions), batch_size)]
+        augmented = self.augmentation != "none" and views is not None
+        shown = _Views(self, _transform(self.image_size, augmented=augmented), augmented)
+        numbers = torch.zeros_like(positions) if views is None else views.cpu()
+        starts = range(0, len(positions), batch_size)
+        chunks = [(positions[start : start + batch_size], numbers[start : start + batch_size]) for start in starts]
         loader: DataLoader[Any] = DataLoader(
-            cast(Any, views),
-            batch_sampler=chunks,
+            cast(Any, shown),
+            batch_sampler=[list(zip(chunk.tolist(), chosen.tolist(), strict=True)) for chunk, chosen in chunks],
             collate_fn=_collate,
             num_workers=min(self.workers, len(chunks)),
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else the loader would draw its base seed from the run's own generator
         )
-        for made, chunk in zip(loader, chunks, strict=True):
+        for made, (chunk, chosen) in zip(loader, chunks, strict=True):
             if isinstance(made, DataError):
                 raise made
-            yield Batch(self.ids[chunk], made, self.labels[chunk])
+            yield Batch(self.ids[chunk], made, self.labels[chunk], None if views is None else chosen)
 
     def select(self, positions: Tensor, *, labels: Tensor) -> PhotoExamples:
         """The examples at ``positions`` alone, with these ``labels``."""
@@ -90,18 +99,19 @@ class _Views:
 
     examples: PhotoExamples
     transform: Callable[[Any], Tensor]
-    view: int | None
+    augmented: bool
 
-    def __getitem__(self, position: int) -> Tensor | DataError:
+    def __getitem__(self, item: tuple[int, int]) -> Tensor | DataError:
+        position, view = item
         # An exception would reach the main process wrapped in the worker's traceback, so the error travels as a value.
         try:
             picture = decode(self.examples.encoded, int(self.examples.rows[position])).convert("RGB")
         except DataError as error:
             return error
-        if self.view is None:
+        if not self.augmented:
             return self.transform(picture)
         with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator
-            torch.default_generator.manual_seed(int(bits(self.examples.seed, self.examples.ids[position], self.view, Stream.PHOTO)))
+            torch.default_generator.manual_seed(int(bits(self.examples.seed, self.examples.ids[position], view, Stream.PHOTO)))
             return self.transform(picture)
 
 

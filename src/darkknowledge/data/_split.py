@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from darkknowledge.contract import IGNORED
-from darkknowledge.data._hash import Stream, bits
 from darkknowledge.errors import UsageError, close_match
+from darkknowledge.randomness import Stream, bits
 
 Classes = Sequence[str | int] | str | int
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from darkknowledge.data._dataset import Source, channel_statistics, fingerprint, image_content
-from darkknowledge.data._hash import Stream
 from darkknowledge.data._images import ImageExamples
 from darkknowledge.data._split import stratified_order
 from darkknowledge.errors import ResourceError
+from darkknowledge.randomness import Stream
 
 CLASS_NAMES = tuple("0123456789")
 TEST_CASES = 500

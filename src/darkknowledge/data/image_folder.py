@@ -17,9 +17,9 @@ from torch import Tensor
 from darkknowledge.data._dataset import Source, check_class_names, no_test
 from darkknowledge.data._encoded import Listing, PictureOptions, encoded_source
 from darkknowledge.data._files import require_folder, unreadable
-from darkknowledge.data._hash import Stream
 from darkknowledge.data._split import stratified_order
 from darkknowledge.errors import DataError, UsageError
+from darkknowledge.randomness import Stream
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"))
 TEST_FOLDERS = ("test", "val")

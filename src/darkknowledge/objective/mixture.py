@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from darkknowledge.contract import Loss, Output
+from darkknowledge.contract import Answer, Loss
 from darkknowledge.errors import UsageError
 from darkknowledge.objective._schedule import Constant, Schedule, Weight, schedule
 from darkknowledge.objective._term import Term, mean
@@ -41,6 +41,7 @@ class Mixture:
             a name that a run's records use for something else.
 
     >>> import torch
+    >>> from darkknowledge.contract import Output
     >>> from darkknowledge.objective import HardLabel, Hinton
     >>> objective = Mixture({"soft": (Hinton(temperature=4), 0.9), "hard": (HardLabel(), 0.1)})
     >>> objective.formula()
@@ -65,7 +66,7 @@ class Mixture:
         """For each term the number of examples that count, a scalar on the labels' device."""
         return {name: entry.term.count(labels) for name, entry in self.terms.items()}
 
-    def loss(self, student: Tensor, teacher: Output | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
+    def loss(self, student: Tensor, teacher: Answer | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
         """The weighted sum for student logits (B, C) and labels (B,), and each weighted term, detached, under its name.
 
         ``epoch`` (fractional, from 0) drives schedules. ``counts`` are those of the whole batch when this is a piece of one, so that the
@@ -118,7 +119,7 @@ def _weighted(name: str, term: Term, weight: Weight) -> Weighted:
     return Weighted(term, schedule(weight))
 
 
-def _answer(name: str, term: Term, teacher: Output | None) -> Tensor | None:
+def _answer(name: str, term: Term, teacher: Answer | None) -> Tensor | None:
     if "teacher" not in term.needs:
         return None
     if teacher is None:

@@ -74,7 +74,7 @@ class Evaluation:
 @torch.no_grad()
 def answer(teacher: Teacher, examples: Examples, *, batch_size: int = 1024) -> Answers:
     """The answers of a network or an ensemble to the plain pictures of a split, float32, ragged last batch included."""
-    batches = list(examples.batches(torch.arange(len(examples)), batch_size=batch_size, view=None))
+    batches = list(examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None))
     logits = [teacher(batch).logits(1.0).float() for batch in batches]
     return Answers(torch.cat([batch.ids for batch in batches]), torch.cat([batch.labels for batch in batches]), torch.cat(logits))
 
@@ -96,7 +96,7 @@ def evaluate_subject(
     found = answer(subject.teacher, examples)
     labelled = bool(len(validation)) and bool((validation.labels != IGNORED).any())
     chosen = answer(subject.teacher, validation) if labelled else None
-    example = next(iter(examples.batches(torch.arange(1), batch_size=1, view=None))).inputs
+    example = next(iter(examples.batches(torch.arange(1), batch_size=1, views=None))).inputs
     return Evaluation(
         name=subject.name,
         split=split,

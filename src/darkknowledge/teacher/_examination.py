@@ -147,8 +147,8 @@ def _positions(examples: Examples, *, limit: int) -> Tensor:
 
 def _ask(teacher: Teacher, examples: Examples, positions: Tensor, *, batch_size: int, device: torch.device | str) -> tuple[Output, Tensor]:
     outputs, labels = [], []
-    for batch in examples.batches(positions, batch_size=batch_size, view=None):
-        outputs.append(teacher(batch.to(device)))
+    for batch in examples.batches(positions, batch_size=batch_size, views=None):
+        outputs.append(Output.of(teacher(batch.to(device))))
         labels.append(batch.labels.cpu())
     members = torch.cat([output.members.float().cpu() for output in outputs], dim=1)
     return Output(members, outputs[0].weights.cpu(), outputs[0].average), torch.cat(labels)

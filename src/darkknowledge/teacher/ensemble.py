@@ -54,7 +54,7 @@ class Ensemble:
         Raises:
             UsageError: a member is an ensemble with the other average, so that the mean of all has no name.
         """
-        outputs = [member(batch) for member in self._members]
+        outputs = [Output.of(member(batch)) for member in self._members]
         for number, output in enumerate(outputs):
             if len(output.members) > 1 and output.average != self._average:
                 raise UsageError(

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from darkknowledge.contract import Batch, Examples, Loss, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
+from darkknowledge.randomness import view_of
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.means import Means
 from darkknowledge.training.optimizer import make_optimizer
@@ -146,7 +147,8 @@ class _Loop:
         size = self.recipe.batch_size
         positions = order(len(self.train), seed=self.recipe.seed, epoch=self.epochs_done)[begin * size : end * size]
         # Whoever writes `Examples` need not think of a pass over nothing.
-        return self.train.batches(positions, batch_size=size, view=self.epochs_done) if len(positions) else iter(())
+        views = view_of(self.train.ids[positions], epoch=self.epochs_done, views=self.recipe.views)
+        return self.train.batches(positions, batch_size=size, views=views) if len(positions) else iter(())
 
     def advance(self, batch: Batch) -> None:
         """One optimizer step on one batch, computed in ``recipe.accumulate`` pieces."""

@@ -30,7 +30,7 @@ def validate(answer: Callable[[Tensor], Tensor], examples: Examples, *, device: 
     correct = torch.zeros((), device=device)
     nll = torch.zeros((), device=device)
     count = torch.zeros((), device=device)
-    for batch in examples.batches(torch.arange(len(examples)), batch_size=batch_size, view=None):
+    for batch in examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None):
         batch = batch.to(device)
         logits = answer(batch.inputs).float()
         correct += (logits.argmax(-1) == batch.labels).sum()

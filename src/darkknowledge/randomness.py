@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+import torch
 from torch import Tensor
 
 _WORD = (1 << 64) - 1
@@ -31,15 +32,16 @@ class Stream(IntEnum):
     VALIDATION = 17
     FRACTION = 18
     LABELLED = 19
+    VIEW = 20
 
 
-def uniform(seed: int, ids: Tensor, view: int, stream: int) -> Tensor:
+def uniform(seed: int, ids: Tensor, views: Tensor | int, stream: int) -> Tensor:
     """Independent uniform numbers in [0, 1), multiples of 2⁻²⁴, one for each id.
 
     Args:
         seed: any integer.
         ids: (N,) int64, the examples' stable ids.
-        view: the number of the augmented view (the epoch).
+        views: the number of the augmented view, one for all or (N,) int64.
         stream: what the number is for, a `Stream`.
 
     Returns:
@@ -49,25 +51,36 @@ def uniform(seed: int, ids: Tensor, view: int, stream: int) -> Tensor:
     >>> uniform(0, torch.tensor([7, 8]), 3, Stream.FLIP)
     tensor([0.0092, 0.4929])
     """
-    return ((bits(seed, ids, view, stream) >> 40) & 0xFFFFFF).float() * 2.0**-24
+    return ((bits(seed, ids, views, stream) >> 40) & 0xFFFFFF).float() * 2.0**-24
 
 
-def bits(seed: int, ids: Tensor, view: int, stream: int) -> Tensor:
+def bits(seed: int, ids: Tensor, views: Tensor | int, stream: int) -> Tensor:
     """The 64 random bits behind `uniform`, (N,) int64: a sort key, or the seed of another generator."""
-    word = ids * _signed(_GOLDEN) + _signed(_start(seed, view, stream))
+    state = ids.new_zeros(())
+    for word in (_signed(seed & _WORD), views, stream):
+        state = _mixed(state + word + _signed(_GOLDEN))
+    return _mixed(ids * _signed(_GOLDEN) + state)
+
+
+def view_of(ids: Tensor, *, epoch: int, views: int | None) -> Tensor:
+    """The number of the view that each example shows in an epoch, (N,) int64 for ``ids`` (N,).
+
+    With ``views`` V per example it is (epoch + hash(id)) mod V, so that every epoch mixes the views and V epochs in a row show an example all of
+    its own. ``None`` stands for a view of its own in every epoch: the epoch's number.
+
+    >>> import torch
+    >>> [view_of(torch.tensor([0, 1, 2, 3]), epoch=epoch, views=3).tolist() for epoch in range(2)]
+    [[1, 0, 2, 1], [2, 1, 0, 2]]
+    """
+    if views is None:
+        return torch.full_like(ids, epoch)
+    return (_shift_right(bits(0, ids, 0, Stream.VIEW), 3) + epoch) % views
+
+
+def _mixed(word: Tensor) -> Tensor:
     word = (word ^ _shift_right(word, 30)) * _signed(_FIRST)
     word = (word ^ _shift_right(word, 27)) * _signed(_SECOND)
     return word ^ _shift_right(word, 31)
-
-
-def _start(*words: int) -> int:
-    state = 0
-    for word in words:
-        state = (state + word + _GOLDEN) & _WORD
-        state = ((state ^ state >> 30) * _FIRST) & _WORD
-        state = ((state ^ state >> 27) * _SECOND) & _WORD
-        state ^= state >> 31
-    return state
 
 
 def _signed(word: int) -> int:

@@ -5,8 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from darkknowledge.data import Stream, uniform
-from darkknowledge.data._hash import bits
+from darkknowledge.randomness import Stream, bits, uniform, view_of
 
 WORD = (1 << 64) - 1
 
@@ -71,4 +70,25 @@ def test_the_streams_keep_their_numbers() -> None:
         "VALIDATION": 17,
         "FRACTION": 18,
         "LABELLED": 19,
+        "VIEW": 20,
     }
+
+
+def test_views_given_one_by_one_draw_what_one_view_for_all_draws() -> None:
+    ids, views = torch.arange(12), torch.arange(12) % 4
+    together = uniform(9, ids, views, Stream.FLIP)
+    assert torch.equal(together, torch.cat([uniform(9, ids[k : k + 1], int(views[k]), Stream.FLIP) for k in range(12)]))
+
+
+@pytest.mark.parametrize("views", [1, 2, 5, 8])
+def test_every_epoch_mixes_the_views_and_so_many_epochs_show_an_example_each_of_them_once(views: int) -> None:
+    ids = torch.arange(4000)
+    shown = torch.stack([view_of(ids, epoch=epoch, views=views) for epoch in range(3, 3 + views)])
+    assert torch.equal(shown.sort(0).values, torch.arange(views)[:, None].expand(-1, len(ids)))
+    counts = shown[0].bincount(minlength=views)
+    assert (counts - len(ids) / views).abs().max() < 4 * (len(ids) / views) ** 0.5
+    assert torch.equal(view_of(ids.flip(0), epoch=3, views=views), shown[0].flip(0))
+
+
+def test_without_a_number_of_views_every_epoch_has_its_own() -> None:
+    assert view_of(torch.tensor([4, 9]), epoch=6, views=None).tolist() == [6, 6]
