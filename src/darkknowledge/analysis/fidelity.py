@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from darkknowledge.analysis._labelled import labelled
 from darkknowledge.analysis.accuracy import top_k_accuracy
+from darkknowledge.contract import IGNORED
 from darkknowledge.errors import UsageError
 
 
@@ -23,7 +25,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Agreement on all labelled examples, on those that the teacher gets right and on those it gets wrong; None where there is no such example."""
+    """Agreement on all examples, on those that the teacher gets right and on those it gets wrong; None where there is no such example."""
 
     overall: Agreement
     teacher_right: Agreement | None
@@ -37,21 +39,24 @@ def measure_fidelity(*, student: Tensor, teacher: Tensor, labels: Tensor) -> Fid
     - Agreement at 5: the share where the teacher's most probable class is among the student's five most probable ones.
     - KL: the mean of :math:`\sum_k p_k (\log p_k - \log q_k)`, teacher p, student q, both at temperature 1.
 
-    An ensemble's answer is ``output.logits(1.0)``. Examples labelled `IGNORED` are left out.
+    An ensemble's answer is ``output.logits(1.0)``. Examples labelled `IGNORED` count in ``overall`` alone.
 
     Raises:
         UsageError: shapes that don't fit.
-        DataError: labels that are no classes, logits that are not finite, nothing labelled.
+        DataError: labels that are no classes, logits that are not finite, no examples.
 
     Source: Stanton, Izmailov, Kirichenko, Alemi & Wilson (2021), "Does knowledge distillation really work?", top-1 agreement and predictive KL;
     agreement at 5 as the ``agree`` distance that goes with Beyer et al. (2022), "A good teacher is patient and consistent".
     """
     if student.shape != teacher.shape:
         raise UsageError(f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} differ in shape")
-    q, classes = labelled(student, labels)
-    p, _ = labelled(teacher, labels)
-    right = p.argmax(-1) == classes
-    return Fidelity(overall=_agreement(q, p), teacher_right=_part(q, p, right), teacher_wrong=_part(q, p, ~right))
+    known = labels != IGNORED
+    if known.any():
+        labelled(student, labels)  # refuses labels that are no classes
+    anything = torch.zeros_like(labels)  # two networks can agree on an example whose label nobody knows
+    (q, _), (p, _) = (labelled(logits, anything) for logits in (student, teacher))
+    right = p.argmax(-1) == labels
+    return Fidelity(overall=_agreement(q, p), teacher_right=_part(q, p, known & right), teacher_wrong=_part(q, p, known & ~right))
 
 
 def _part(student: Tensor, teacher: Tensor, chosen: Tensor) -> Agreement | None:

@@ -22,12 +22,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from darkknowledge.contract import Batch, Examples, Loss, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
-from darkknowledge.randomness import view_of
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.means import Means
 from darkknowledge.training.optimizer import make_optimizer
+from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device, resolve_precision
-from darkknowledge.training.randomness import order, seed_step
+from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.schedule import learning_rate
 from darkknowledge.training.signals import StopRequest, stop_request
@@ -111,9 +111,8 @@ class _Loop:
         network.to(memory_format=torch.channels_last)
         self.model, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe))
         self.average = _moving_average(network, recipe.ema) if recipe.ema else None
-        self.per_epoch = -(-len(train) // recipe.batch_size)
-        self.steps = min(recipe.epochs * self.per_epoch, recipe.steps or recipe.epochs * self.per_epoch)
-        self.epochs = -(-self.steps // self.per_epoch)
+        self.passes = Passes(train.ids, recipe)
+        self.per_epoch, self.steps, self.epochs = self.passes.per_epoch, self.passes.steps, self.passes.epochs
         self.step = self.epochs_done = 0
         self.window, self.whole = Means(), Means()
         self.last: Score | None = None
@@ -142,13 +141,9 @@ class _Loop:
 
     def remaining_batches(self) -> Iterator[Batch]:
         """The batches of the current epoch that are still to come: none where a signal came with its last one."""
-        first = self.epochs_done * self.per_epoch
-        begin, end = self.step - first, min(self.steps - first, self.per_epoch)
-        size = self.recipe.batch_size
-        positions = order(len(self.train), seed=self.recipe.seed, epoch=self.epochs_done)[begin * size : end * size]
+        positions, views = self.passes.epoch(self.epochs_done, begin=self.step - self.epochs_done * self.per_epoch)
         # Whoever writes `Examples` need not think of a pass over nothing.
-        views = view_of(self.train.ids[positions], epoch=self.epochs_done, views=self.recipe.views)
-        return self.train.batches(positions, batch_size=size, views=views) if len(positions) else iter(())
+        return self.train.batches(positions, batch_size=self.recipe.batch_size, views=views) if len(positions) else iter(())
 
     def advance(self, batch: Batch) -> None:
         """One optimizer step on one batch, computed in ``recipe.accumulate`` pieces."""

@@ -19,10 +19,26 @@ def mix(*numbers: int) -> int:
     return state >> 1
 
 
-def order(count: int, *, seed: int, epoch: int) -> Tensor:
-    """The positions 0 … count − 1 in the order of one epoch, (count,) int64: a function of (count, seed, epoch) alone."""
+WINDOW = 64
+"""Blocks that a block shuffle mixes with each other: what a reader of a mapped file has open at a time."""
+
+
+def order(count: int, *, seed: int, epoch: int, block: int | None = None) -> Tensor:
+    """The positions 0 … count − 1 in the order of one epoch, (count,) int64: a function of the arguments alone.
+
+    With ``block`` the positions are shuffled as consecutive blocks of that size, and within windows of 64 such blocks position by position: nearly
+    as random, and a file that does not fit into memory is read a few stretches at a time.
+    """
     generator = torch.Generator().manual_seed(mix(seed, epoch, 1))
-    return torch.randperm(count, generator=generator)
+    if block is None:
+        return torch.randperm(count, generator=generator)
+    blocks = torch.randperm(-(-count // block), generator=generator)
+    parts = []
+    for window in blocks.split(WINDOW):
+        positions = (window[:, None] * block + torch.arange(block)).flatten()
+        positions = positions[positions < count]
+        parts.append(positions[torch.randperm(len(positions), generator=generator)])
+    return torch.cat(parts)
 
 
 def seed_step(seed: int, step: int, device: torch.device) -> None:

@@ -38,6 +38,8 @@ class Recipe(BaseModel):
     threads: Annotated[int, Strict(), Field(ge=1)] | None = None
     views: Annotated[int, Strict(), Field(ge=1)] | None = None
     """Different augmented views of each picture, which the epochs share (`darkknowledge.randomness.view_of`); None is a new one in every epoch."""
+    shuffle_block: Annotated[int, Strict(), Field(ge=1)] | None = None
+    """Shuffle blocks of so many consecutive examples, for a transfer set larger than memory; None shuffles them all."""
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
     log_every: Annotated[int, Strict(), Field(ge=1)] = 50
     """Steps between two records of the terms, each a mean over those steps."""

@@ -1,0 +1,53 @@
+"""Which examples a run sees, in which order and in which views: known before the first step, so that a teacher can be asked in advance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from darkknowledge.randomness import view_of
+from darkknowledge.training.randomness import order
+from darkknowledge.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The way of a run through ``ids`` (N,), the examples that it trains on."""
+
+    ids: Tensor
+    recipe: Recipe
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in a whole epoch."""
+        return -(-len(self.ids) // self.recipe.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        whole = self.recipe.epochs * self.per_epoch
+        return min(whole, self.recipe.steps or whole)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all, the last one possibly cut short."""
+        return -(-self.steps // self.per_epoch)
+
+    def epoch(self, number: int, *, begin: int = 0) -> tuple[Tensor, Tensor]:
+        """Positions and views of the examples, both (n,), that an epoch shows from its step ``begin`` on."""
+        end = min(self.steps - number * self.per_epoch, self.per_epoch)
+        size, seed = self.recipe.batch_size, self.recipe.seed
+        positions = order(len(self.ids), seed=seed, epoch=number, block=self.recipe.shuffle_block)[begin * size : end * size]
+        return positions, view_of(self.ids[positions], epoch=number, views=self.recipe.views)
+
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Ids and views of everything that the run sees, each pair once, in ascending order; both (n,)."""
+        views = self.recipe.views or self.epochs
+        keys = []
+        for number in range(self.epochs):
+            positions, shown = self.epoch(number)
+            keys.append(self.ids[positions] * views + shown)
+        unique = torch.cat(keys).unique()
+        return unique // views, unique % views
