@@ -1,0 +1,175 @@
+"""Recording a transfer set: shard after shard, to be killed and continued, or split among processes, with the same bytes at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from darkknowledge.contract import Examples, Report, Teacher
+from darkknowledge.errors import IntegrityError, ResourceError, UsageError
+from darkknowledge.runs.environment import environment
+from darkknowledge.runs.files import storage_error, write_bytes, write_text
+from darkknowledge.transfer._identity import CONTINUING, Identity, different, require_same
+from darkknowledge.transfer._layout import LOCK, MANIFEST, PLAN, SCHEMA, SHARDS, canonical, read_canonical
+from darkknowledge.transfer._lock import building, leftovers
+from darkknowledge.transfer._plan import Plan
+from darkknowledge.transfer._sidecar import Sidecar, commit, finished_shards, write_shard
+from darkknowledge.transfer._transfer_set import TransferSet
+from darkknowledge.transfer._writer import Recorder
+
+Watch = Callable[[int, int, int], None]
+"""Hears after every batch: rows done in this call, rows of this part in all, rows that were there before."""
+
+OTHER = "choose another folder with out=…, or remove this one"
+
+
+def build(
+    out: str | os.PathLike[str],
+    plan: Plan,
+    *,
+    teacher: Teacher,
+    examples: Examples,
+    part: tuple[int, int] = (0, 1),
+    device: torch.device | str = "cpu",
+    report: Report = lambda line: None,
+    watch: Watch = lambda done, total, before: None,
+) -> TransferSet | None:
+    """Record the answers of ``teacher``, which lives on ``device``, to the rows of ``plan`` in the folder ``out``.
+
+    A build that was stopped, in whatever way, goes on when it is called again. With ``part=(i, n)`` it records the shards i, i + n, i + 2n, … alone,
+    so that n processes can share the work; who finishes last completes the set. The files are the same, byte for byte, on one kind of hardware. A
+    finished set of the same identity and rows is left as it is.
+
+    Returns:
+        The set, or None while shards of other parts are missing.
+
+    Raises:
+        UsageError: ``out`` holds something else, or there is no such part.
+        DataError: an example is not in the data, or its logits can't be stored.
+        IntegrityError: ``out`` holds a set or a build with another identity or other rows, or what was written is damaged.
+        ResourceError: the folder can't be written or the disk is too small; found before the teacher is asked.
+        BusyError: another process records there.
+    """
+    folder = Path(out)
+    if not 0 <= part[0] < part[1]:
+        raise UsageError(f"part {part[0]} of {part[1]}", fix="with n parts, give i from 0 to n - 1")
+    if found := _finished(folder, plan, report):
+        return found
+    _refuse_strangers(folder)
+    recorder = Recorder(teacher, examples, plan.identity, device=device)
+    recorder.require(plan.keys)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    with building(folder, part=part):
+        if not (folder / MANIFEST).is_file():  # else another process was faster
+            _begin(folder, plan)
+            _record(folder, plan, recorder, part, report, watch)
+    return _finished(folder, plan, report=lambda line: None)
+
+
+def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> None:
+    mine = range(part[0], len(plan.shards), part[1])
+    kept = finished_shards(folder, plan)
+    before, total = (sum(len(plan.shard_keys(number)) for number in numbers) for numbers in (kept.keys() & set(mine), mine))
+    if kept:
+        report(f"Going on with {folder}: {len(kept)} of {len(plan.shards)} shards are there.")
+    done = 0
+
+    def after_batch(rows: int) -> None:
+        nonlocal done
+        done += rows
+        watch(done, total, before)
+
+    for number in mine:
+        if number not in kept:
+            write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch))
+    kept = finished_shards(folder, plan)
+    if len(kept) < len(plan.shards):
+        report(f"Part {part[0]} of {part[1]} is recorded; {len(plan.shards) - len(kept)} of {len(plan.shards)} shards are missing.")
+        return
+    _complete(folder, plan, kept, report)
+
+
+def _complete(folder: Path, plan: Plan, kept: dict[int, Sidecar], report: Report) -> None:
+    """Write the manifest; several parts may do so at once, with the same bytes."""
+    if not (folder / PLAN).is_file() and (folder / MANIFEST).is_file():
+        return
+    statistics = commit(folder, plan, kept, environment=read_canonical(folder / PLAN)["environment"])
+    (folder / PLAN).unlink(missing_ok=True)
+    report(f"Recorded {statistics.rows:,} rows in {len(plan.shards)} shards, {plan.bytes / 1e6:,.1f} MB: {folder}")
+    if statistics.flat and statistics.first_flat is not None:
+        example, view = divmod(statistics.first_flat, plan.identity.views)
+        report(
+            f"Warning: all logits are equal in {statistics.flat:,} of {statistics.rows:,} rows, the first for id {example}"
+            + (f", view {view}" if plan.identity.views > 1 else "")
+            + ": they teach nothing. Look at these pictures and at the teacher."
+        )
+
+
+def _finished(folder: Path, plan: Plan, report: Report) -> TransferSet | None:
+    """The set in ``folder`` if it is finished and the wanted one; it is tidied up if its builder was killed at the very end."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    found = TransferSet.open(folder)
+    require_same(found.identity, plan.identity, where=str(folder), fix=OTHER, names=(*CONTINUING[:-2],))
+    if found.manifest.keys != plan.keys_digest:
+        raise _other_rows("rows", len(found), len(plan.keys), folder)
+    if (folder / PLAN).exists() or leftovers(folder):
+        with building(folder, part=(0, 1)):
+            (folder / PLAN).unlink(missing_ok=True)
+    report(f"{folder} is recorded already.")
+    return found
+
+
+def _refuse_strangers(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder", where=str(folder), fix="choose another folder with out=…")
+    if not folder.exists() or (folder / PLAN).is_file():
+        return
+    ours = {LOCK, *(path.name for path in leftovers(folder))}
+    if strangers := sorted(path.name for path in folder.iterdir() if path.name not in ours):
+        what = f"{folder} holds something else than a transfer set: {', '.join(strangers[:3])}{' …' if len(strangers) > 3 else ''}"
+        raise UsageError(what, where=str(folder), why="recording never writes among other files", fix=OTHER)
+
+
+def _begin(folder: Path, plan: Plan) -> None:
+    """Everything that can be refused before the teacher is asked."""
+    if (folder / PLAN).is_file():
+        _require_same_plan(folder, plan)
+    needed = plan.bytes - sum(sidecar.bytes for sidecar in finished_shards(folder, plan).values())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        what = f"not enough space for the transfer set: {needed / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free"
+        raise ResourceError(what, where=str(folder), fix="free some space, choose another folder with out=…, or another codec")
+    if not (folder / PLAN).is_file():
+        write_text(folder / PLAN, canonical({**plan.to_dict(), "schema": SCHEMA, "environment": environment()}))
+    try:
+        (folder / SHARDS).mkdir(exist_ok=True)
+        probe = folder / SHARDS / f".probe.tmp-{os.getpid()}"
+        write_bytes(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        raise storage_error(error, folder / SHARDS) from error
+
+
+def _require_same_plan(folder: Path, plan: Plan) -> None:
+    found = read_canonical(folder / PLAN)
+    fix = f"go on with the settings of the first call, or start over: {OTHER}"
+    if found.get("schema") != SCHEMA:
+        raise IntegrityError(f"{PLAN} has schema {found.get('schema')!r}, and {SCHEMA} is the one known here", where=str(folder / PLAN), fix=fix)
+    require_same(Identity.from_dict(found.get("identity")), plan.identity, where=str(folder), fix=fix, names=CONTINUING)
+    for name in ("rows", "keys", "shard_rows"):
+        if found.get(name) != plan.to_dict()[name]:
+            raise _other_rows(name, found.get(name), plan.to_dict()[name], folder)
+
+
+def _other_rows(name: str, found: object, wanted: object, folder: Path) -> IntegrityError:
+    if name == "rows" and found == wanted:
+        name, found, wanted = "keys", "other examples or views", "these"
+    return different(name, found, wanted, where=str(folder), why="it would hold other rows than the ones asked for", fix=OTHER)

@@ -1,0 +1,151 @@
+"""What a transfer set belongs to: a teacher, data, views. Another pairing is refused, with the first difference named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from darkknowledge.contract import Average
+from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
+from darkknowledge.transfer import codec as codecs
+from darkknowledge.transfer.codec import Codec
+
+USING = ("class_names", "data", "transform", "views", "teacher", "average", "weights")
+"""Fields that decide whether the rows are the right ones; how finely and in which batches they were recorded is not among them."""
+CONTINUING = (*USING, "codec", "precision", "batch_size")
+"""Fields that decide the bytes: a build goes on only where all are the same."""
+SHOWN = 120
+"""Characters of a value in a message."""
+
+_WHY = {
+    "class_names": "every soft target would speak of the wrong class",
+    "data": "the ids would stand for other pictures",
+    "transform": "the teacher saw other pictures than the student would",
+    "views": "a row's key is id * views + view, so every view would be another one",
+    "teacher": "the soft targets are another teacher's",
+    "average": "the members' answers would be averaged by another rule",
+    "weights": "the members' answers would be averaged with other weights",
+    "codec": "the rows would be of another kind",
+    "precision": "the rows would differ in their last digits",
+    "batch_size": "another batch size changes the last digits, so the files would differ",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything that decides what a transfer set's rows are.
+
+    ``teacher`` holds the weight fingerprint of each member, ``weights`` their shares, ``average`` the rule. ``data`` is the fingerprint of the data
+    set, ``transform`` what a view shows, ``views`` how many an example has. ``precision`` and ``batch_size`` are those of the teacher's forward
+    passes.
+
+    Raises:
+        UsageError: no or doubled class names, another number of weights than members, a codec for another number of classes, or a number below 1.
+    """
+
+    teacher: tuple[str, ...]
+    average: Average
+    weights: tuple[float, ...]
+    data: str
+    class_names: tuple[str, ...]
+    transform: str
+    views: int
+    codec: Codec
+    precision: Literal["fp32", "bf16"] = "fp32"
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        wrong = {
+            f"{len(self.weights)} weights for {len(self.teacher)} teachers": not self.teacher or len(self.weights) != len(self.teacher),
+            f"average={self.average!r}": self.average not in ("probability", "logit"),
+            "class names that are missing or doubled": not self.class_names or len(set(self.class_names)) < len(self.class_names),
+            f"views={self.views}": self.views < 1,
+            f"batch_size={self.batch_size}": self.batch_size < 1,
+            f"a codec for {self.codec.classes} of {len(self.class_names)} classes": self.codec.classes != len(self.class_names),
+        }
+        for what, is_wrong in wrong.items():
+            if is_wrong:
+                raise UsageError(f"an identity of a transfer set with {what}", fix="give each its true value")
+
+    @property
+    def members(self) -> int:
+        """How many answers a row holds: one a teacher, but only their mean where the logits are averaged, as that mean serves every temperature."""
+        return 1 if self.average == "logit" else len(self.teacher)
+
+    @property
+    def bytes_per_answer(self) -> int:
+        """Bytes of a row's answers."""
+        return self.members * self.codec.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {**values, "codec": {"name": self.codec.name, "options": dict(self.codec.options())}}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Identity:
+        """The identity that `to_dict` put into a file.
+
+        Raises:
+            IntegrityError: a field is missing, unknown, or of another kind.
+        """
+        try:
+            return cls(**_parsed(values))
+        except (AttributeError, KeyError, TypeError, ValueError, DarkKnowledgeError) as error:
+            raise IntegrityError(
+                f"this is no identity of a transfer set: {error}", fix="use a newer darkknowledge, or record the set anew"
+            ) from error
+
+
+def _parsed(values: Any) -> dict[str, Any]:
+    if set(values) != {field.name for field in fields(Identity)}:
+        raise ValueError(f"its fields are {sorted(values)}")
+    for name, kind in {"average": str, "data": str, "transform": str, "precision": str, "views": int, "batch_size": int}.items():
+        if type(values[name]) is not kind:
+            raise TypeError(f"{name} is {values[name]!r}")
+    class_names = _strings(values["class_names"])
+    codec = codecs.build(values["codec"]["name"], len(class_names), **values["codec"]["options"])
+    weights = tuple(float(weight) for weight in values["weights"])
+    return {**values, "teacher": _strings(values["teacher"]), "weights": weights, "class_names": class_names, "codec": codec}
+
+
+def _strings(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{values!r} is no list of texts")
+    return tuple(values)
+
+
+def require_same(found: Identity, wanted: Identity, *, where: str, fix: str, names: tuple[str, ...] = USING) -> None:
+    """Refuse an identity that differs from the wanted one in one of the fields ``names``.
+
+    Raises:
+        IntegrityError: it does; the message names the first such field and both values.
+    """
+    for name in names:
+        ours, theirs = getattr(wanted, name), getattr(found, name)
+        if ours != theirs:
+            raise different(name, theirs, ours, where=where, why=_WHY[name], fix=fix)
+
+
+def different(name: str, found: Any, wanted: Any, *, where: str, why: str, fix: str) -> IntegrityError:
+    """The message for a set that has one value where another is wanted."""
+    if isinstance(found, tuple) and isinstance(wanted, tuple) and len(found) == len(wanted):
+        index = next(index for index, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1])
+        name, found, wanted = f"{name}[{index}]", found[index], wanted[index]
+    what = f"the transfer set has another {name}: {_shown(found)}, wanted is {_shown(wanted)}"
+    return IntegrityError(what, where=where, why=why, fix=fix)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        value = f"{len(value)} ({', '.join(map(str, value))})"
+    elif hasattr(value, "options"):
+        value = ", ".join([value.name, *(f"{name}={option}" for name, option in _options(value).items())])
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 2]} …"
+
+
+def _options(codec: Codec) -> Mapping[str, Any]:
+    return codec.options()

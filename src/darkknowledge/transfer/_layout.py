@@ -1,0 +1,65 @@
+"""The names and the text of a transfer set's files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from darkknowledge.errors import IntegrityError
+
+SCHEMA = 1
+MANIFEST, PLAN, SHARDS, LOCK = "manifest.json", "plan.json", "shards", ".lock"
+AGAIN = "restore the file, or record the set anew"
+
+
+def shard_count(rows: int, shard_rows: int) -> int:
+    """How many shards hold ``rows`` rows; all but the last have ``shard_rows``."""
+    return -(-rows // shard_rows)
+
+
+def shard_names(count: int) -> list[str]:
+    """The names of all shards, relative to the set and without their endings.
+
+    >>> shard_names(2)
+    ['shards/00000-of-00002', 'shards/00001-of-00002']
+    """
+    return [f"{SHARDS}/{number:05d}-of-{count:05d}" for number in range(count)]
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value, so that equal content is equal bytes."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def digest(text: str) -> str:
+    """Hexadecimal SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_canonical(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that must be written as `canonical` writes it.
+
+    Raises:
+        IntegrityError: the file is missing, is a link, or is not that text of a JSON object.
+    """
+    if path.is_symlink():
+        raise IntegrityError(f"{path.name} is a link", where=str(path), why="a transfer set holds its own files", fix="copy the files, not links")
+    try:
+        text = path.read_bytes()
+        value = json.loads(text)
+    except OSError as error:
+        raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path), fix=AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path.name} is not valid JSON", where=str(path), why=str(error), fix=AGAIN) from error
+    if not isinstance(value, dict) or not _is_canonical(value, text):
+        raise IntegrityError(f"{path.name} is not the file that was written", where=str(path), why="its text was changed", fix=AGAIN)
+    return value
+
+
+def _is_canonical(value: Any, text: bytes) -> bool:
+    try:
+        return canonical(value).encode() == text
+    except ValueError:  # NaN and infinities, which Python reads and JSON doesn't know
+        return False

@@ -1,0 +1,97 @@
+"""A shard with the file beside it that makes it count, and the manifest that makes all of them count."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from darkknowledge.errors import IntegrityError
+from darkknowledge.runs.files import sha256, write_bytes, write_text
+from darkknowledge.transfer._identity import Identity
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, canonical, read_canonical
+from darkknowledge.transfer._manifest import Manifest
+from darkknowledge.transfer._plan import Plan
+from darkknowledge.transfer._shard import Columns, to_bytes
+from darkknowledge.transfer._statistics import Statistics, merged, statistics_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What a shard must be."""
+
+    rows: int
+    first_key: int
+    last_key: int
+    bytes: int
+    sha256: str
+    statistics: Statistics
+
+    @classmethod
+    def of(cls, columns: Columns, identity: Identity, *, size: int, digest: str) -> Sidecar:
+        """The sidecar of these columns, whose file has this size and SHA-256."""
+        return cls(len(columns), int(columns.keys[0]), int(columns.keys[-1]), size, digest, statistics_of(columns, identity))
+
+    @classmethod
+    def read(cls, path: Path) -> Sidecar:
+        """The sidecar in a file.
+
+        Raises:
+            IntegrityError: the file is damaged.
+        """
+        content = read_canonical(path)
+        try:
+            return cls(**{**content, "statistics": Statistics.from_dict(content["statistics"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise IntegrityError(f"{path.name} does not describe a shard", where=str(path), why=str(error), fix=AGAIN) from error
+
+    def to_text(self) -> str:
+        """The file's text."""
+        return canonical({**asdict(self), "statistics": self.statistics.to_dict()})
+
+
+def write_shard(folder: Path, plan: Plan, number: int, columns: Columns) -> None:
+    """Write a shard and then its sidecar.
+
+    Raises:
+        ResourceError: no space, no permission.
+    """
+    name, data = plan.shards[number], to_bytes(columns)
+    sidecar = Sidecar.of(columns, plan.identity, size=data.size, digest=hashlib.sha256(data).hexdigest())
+    write_bytes(folder / f"{name}.arrow", data)
+    write_text(folder / f"{name}.json", sidecar.to_text())
+
+
+def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
+    """The shards of a build that are there with their sidecars, by number."""
+    found = {}
+    for number, name in enumerate(plan.shards):
+        shard, path = folder / f"{name}.arrow", folder / f"{name}.json"
+        if path.is_file() and shard.is_file():
+            sidecar, keys = Sidecar.read(path), plan.shard_keys(number)
+            there = (sidecar.rows, sidecar.first_key, sidecar.last_key, sidecar.bytes)
+            if there == (len(keys), int(keys[0]), int(keys[-1]), shard.stat().st_size):
+                found[number] = sidecar
+    return found
+
+
+def commit(folder: Path, plan: Plan, sidecars: Mapping[int, Sidecar], *, environment: Mapping[str, Any]) -> Statistics:
+    """Check every shard against its sidecar and write the manifest.
+
+    Raises:
+        IntegrityError: a shard is not what its sidecar says.
+    """
+    files = {}
+    for number, name in enumerate(plan.shards):
+        shard, beside = folder / f"{name}.arrow", folder / f"{name}.json"
+        if sha256(shard) != sidecars[number].sha256:
+            fix = "remove the file and record again with the same settings, which makes it anew"
+            raise IntegrityError(f"{name}.arrow is not the file that was written", where=str(shard), why="its SHA-256 differs", fix=fix)
+        files[f"{name}.arrow"] = (sidecars[number].bytes, sidecars[number].sha256)
+        files[f"{name}.json"] = (beside.stat().st_size, sha256(beside))
+    statistics = merged([sidecars[number].statistics for number in range(len(plan.shards))])
+    manifest = Manifest(plan.identity, environment, len(plan.keys), plan.shard_rows, plan.keys_digest, statistics, files)
+    write_text(folder / MANIFEST, manifest.to_text())
+    return statistics

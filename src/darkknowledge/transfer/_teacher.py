@@ -1,0 +1,36 @@
+"""A transfer set in a teacher's place."""
+
+from __future__ import annotations
+
+import torch
+
+from darkknowledge.contract import Answer, Batch
+from darkknowledge.transfer._loaded import LoadedSet
+from darkknowledge.transfer._transfer_set import TransferSet
+
+
+class RecordedTeacher:
+    """A `contract.Teacher` that looks its answers up by id and view; a batch without views is asked about as view 0."""
+
+    def __init__(self, source: TransferSet | LoadedSet) -> None:
+        self._source = source
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, by index."""
+        return self._source.class_names
+
+    def __call__(self, batch: Batch) -> Answer:
+        """The recorded answers to a batch.
+
+        Raises:
+            DataError: an answer was never recorded (not noticed where the set is loaded on an accelerator).
+        """
+        return self._source.answer(batch.ids, batch.views)
+
+    def to(self, device: torch.device | str) -> RecordedTeacher:
+        """The same teacher, its rows moved to ``device`` where they are in memory; mapped rows stay, and their answers follow the batch."""
+        return RecordedTeacher(self._source.to(device)) if isinstance(self._source, LoadedSet) else self
+
+    def __repr__(self) -> str:
+        return f"RecordedTeacher({self._source!r})"
