@@ -28,6 +28,10 @@ class Stream(IntEnum):
     CUTOUT_ROW = 3
     CUTOUT_COLUMN = 4
     PHOTO = 5
+    MIX_PARTNER = 6
+    MIX_SHARE = 7
+    MIX_ROW = 8
+    MIX_COLUMN = 9
     TEST = 16
     VALIDATION = 17
     FRACTION = 18

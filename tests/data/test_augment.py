@@ -83,5 +83,5 @@ def test_the_empty_recipe_changes_nothing() -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_view_is_bit_equal_on_a_gpu(name: str) -> None:
     here = RECIPES[name](pictures(), seed=1, ids=IDS, views=4)
-    there = RECIPES[name](pictures().cuda(), seed=1, ids=IDS.cuda(), view=4)
+    there = RECIPES[name](pictures().cuda(), seed=1, ids=IDS.cuda(), views=4)
     assert torch.equal(here, there.cpu())

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from darkknowledge.data._dataset import Dataset
     from darkknowledge.data._images import ImageExamples
     from darkknowledge.data._load import load
+    from darkknowledge.data._mix import Mixed
     from darkknowledge.data._photos import PhotoExamples
+    from darkknowledge.data._replay import Replayable
     from darkknowledge.data._split import Split
     from darkknowledge.data._tensors import from_tensors
 
@@ -32,8 +34,10 @@ _HOMES = {
     "Augmentation": "_augment",
     "Dataset": "_dataset",
     "ImageExamples": "_images",
+    "Mixed": "_mix",
     "PhotoExamples": "_photos",
     "RECIPES": "_augment",
+    "Replayable": "_replay",
     "Split": "_split",
     "from_tensors": "_tensors",
     "load": "_load",
@@ -45,7 +49,9 @@ __all__ = [
     "Augmentation",
     "Dataset",
     "ImageExamples",
+    "Mixed",
     "PhotoExamples",
+    "Replayable",
     "Split",
     "from_tensors",
     "load",

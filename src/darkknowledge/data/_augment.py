@@ -33,7 +33,7 @@ class Augmentation:
 
     def meaning(self, *, seed: int) -> str:
         """The recipe and its seed in words. The number behind a name is the version of what it means, which changes with any pixel."""
-        parts = [f"{name}/1({value})" for name, value in (("shift", self.shift), ("flip", self.flip), ("cutout", self.cutout)) if value]
+        parts = [f"shift/1({self.shift})"] * bool(self.shift) + ["flip/1"] * self.flip + [f"cutout/1({self.cutout})"] * bool(self.cutout)
         return " ".join([*parts, f"seed={seed}"]) if parts else PLAIN
 
     def __call__(self, pictures: Tensor, *, seed: int, ids: Tensor, views: Tensor | int) -> Tensor:
@@ -59,12 +59,10 @@ class Augmentation:
 
     def _hole(self, pictures: Tensor, seed: int, ids: Tensor, views: Tensor | int) -> Tensor:
         """(B, 1, H, W), true inside the square."""
-        inside = []
-        for size, stream in zip(pictures.shape[2:], (Stream.CUTOUT_ROW, Stream.CUTOUT_COLUMN), strict=True):
-            first = _integers(uniform(seed, ids, views, stream), size)[:, None] - self.cutout // 2
-            place = torch.arange(size, device=ids.device)
-            inside.append((place >= first) & (place < first + self.cutout))
-        return inside[0][:, None, :, None] & inside[1][:, None, None, :]
+        height, width = pictures.shape[2:]
+        row, column = (uniform(seed, ids, views, stream) for stream in (Stream.CUTOUT_ROW, Stream.CUTOUT_COLUMN))
+        side = torch.full_like(ids, self.cutout)
+        return within(row, side, height)[:, None, :, None] & within(column, side, width)[:, None, None, :]
 
 
 RECIPES = {
@@ -79,3 +77,10 @@ RECIPES = {
 def _integers(numbers: Tensor, count: int) -> Tensor:
     """Uniform numbers in [0, 1) as integers 0 … count − 1."""
     return (numbers * count).long()
+
+
+def within(centres: Tensor, sides: Tensor, size: int) -> Tensor:
+    """(B, size), true in the interval of ``sides`` (B,) pixels around a pixel that ``centres`` (B,), uniform in [0, 1), choose; cut off outside."""
+    first = (_integers(centres, size) - sides // 2)[:, None]
+    place = torch.arange(size, device=centres.device)
+    return (place >= first) & (place < first + sides[:, None])

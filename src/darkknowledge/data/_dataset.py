@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from darkknowledge.contract import IGNORED, Examples
+from darkknowledge.data._mix import Mixed, chosen_alpha
+from darkknowledge.data._pictures import Pictures
+from darkknowledge.data._replay import Replayable, find_recipe
 from darkknowledge.data._split import Split, divide
 from darkknowledge.errors import DataError
 
@@ -45,6 +48,11 @@ class Dataset:
     augmentation: str = "none"
     require_test: Callable[[], None] = _needs_no_file
 
+    @property
+    def varies(self) -> bool:
+        """Whether the views of a training picture differ from each other."""
+        return self.augmentation != "none"
+
     def describe(self) -> str:
         """The data set in one line of text."""
         labelled = int((self.train.labels != IGNORED).sum())
@@ -54,16 +62,6 @@ class Dataset:
             f"{self.name}: {len(self.train):,} training{hidden} and {len(self.validation):,} validation pictures of {shape}"
             f" in {len(self.class_names)} classes, augmentation {self.augmentation}"
         )
-
-
-class Pictures(Examples, Protocol):
-    """Examples that can be divided and augmented."""
-
-    def select(self, positions: Tensor, *, labels: Tensor) -> Self:
-        """The examples at ``positions`` alone, with these ``labels``."""
-
-    def augmented(self, name: str, *, seed: int) -> Self:
-        """The same examples whose views follow the recipe ``name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +83,40 @@ class Source:
     require_test: Callable[[], None] = _needs_no_file
 
 
-def assemble(source: Source, split: Split, *, augment: str | None = None, augment_seed: int = 0) -> Dataset:
-    """The data set that ``split`` leaves of ``source``, with the recipe ``augment`` or the source's own.
+class ViewOptions(TypedDict, total=False):
+    """What the training views show; `darkknowledge.data.load` says what each means."""
+
+    augment: str | Replayable | None
+    augment_seed: int
+    mix: str | None
+    mix_alpha: float | None
+
+
+def assemble(
+    source: Source,
+    split: Split,
+    *,
+    augment: str | Replayable | None = None,
+    augment_seed: int = 0,
+    mix: str | None = None,
+    mix_alpha: float | None = None,
+) -> Dataset:
+    """The data set that ``split`` leaves of ``source``, with the recipe ``augment`` or the source's own, mixed as ``mix`` says.
 
     Raises:
-        UsageError: an unknown class or recipe, or _needs_no_file left to train on.
+        UsageError: an unknown class, recipe or way of mixing, or nothing left to train on.
     """
-    augmentation = source.augmentation if augment is None else augment
+    alpha = chosen_alpha(mix, mix_alpha)
+    recipe = source.augmentation if augment is None else augment
+    if isinstance(recipe, str) and ":" in recipe:
+        recipe = find_recipe(recipe)
     pictures = source.train
     parts = divide(pictures.ids, pictures.labels, source.class_names, split)
+    train = pictures.select(parts.train, labels=parts.train_labels).augmented(recipe, seed=augment_seed)
+    described = recipe.meaning if isinstance(recipe, Replayable) else recipe
     return Dataset(
         name=source.name,
-        train=pictures.select(parts.train, labels=parts.train_labels).augmented(augmentation, seed=augment_seed),
+        train=train if mix is None else Mixed(train, mix, alpha=alpha, classes=len(source.class_names), seed=augment_seed),
         validation=pictures.select(parts.validation, labels=pictures.labels[parts.validation]),
         open_test=source.open_test,
         class_names=source.class_names,
@@ -104,7 +124,7 @@ def assemble(source: Source, split: Split, *, augment: str | None = None, augmen
         mean=source.mean,
         std=source.std,
         fingerprint=source.fingerprint,
-        augmentation=augmentation,
+        augmentation=described if mix is None else f"{described} and {mix}(alpha={alpha})",
         require_test=source.require_test,
     )
 

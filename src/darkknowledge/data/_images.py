@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darkknowledge.contract import Batch
 from darkknowledge.data._augment import RECIPES, Augmentation
+from darkknowledge.data._replay import OneByOne, Replayable
 from darkknowledge.errors import UsageError, close_match
 
 
@@ -23,7 +24,7 @@ class ImageExamples:
     images: Tensor
     ids: Tensor
     labels: Tensor
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation | OneByOne = field(default_factory=Augmentation)
     seed: int = 0
 
     def __len__(self) -> int:
@@ -55,12 +56,14 @@ class ImageExamples:
         """The examples at ``positions`` alone, with these ``labels``."""
         return replace(self, images=self.images.index_select(0, positions), ids=self.ids[positions], labels=labels)
 
-    def augmented(self, name: str, *, seed: int) -> ImageExamples:
-        """The same examples whose views follow the recipe ``name``.
+    def augmented(self, recipe: str | Replayable, *, seed: int) -> ImageExamples:
+        """The same examples whose views follow the recipe, one of `RECIPES` by name or one of your own.
 
         Raises:
             UsageError: there is no such recipe for small pictures.
         """
-        if name not in RECIPES:
-            raise UsageError(f"there is no augmentation {name!r} for small pictures", where="augment", fix=close_match(name, RECIPES))
-        return replace(self, augmentation=RECIPES[name], seed=seed)
+        if isinstance(recipe, Replayable):
+            return replace(self, augmentation=OneByOne(recipe, *self.images.shape[2:]), seed=seed)
+        if recipe not in RECIPES:
+            raise UsageError(f"there is no augmentation {recipe!r} for small pictures", where="augment", fix=close_match(recipe, RECIPES))
+        return replace(self, augmentation=RECIPES[recipe], seed=seed)

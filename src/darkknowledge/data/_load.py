@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from darkknowledge.data import CHOICES
-from darkknowledge.data._dataset import Dataset, Source, assemble
+from darkknowledge.data._dataset import Dataset, Source, ViewOptions, assemble
+from darkknowledge.data._plugin import imported
+from darkknowledge.data._replay import Replayable
 from darkknowledge.data._split import Classes, Split, SplitOptions
 from darkknowledge.errors import UsageError, close_match
 
@@ -26,8 +28,10 @@ def load(
     classes: Classes | None = None,
     without: Classes | None = None,
     hide_labels: bool = False,
-    augment: str | None = None,
+    augment: str | Replayable | None = None,
     augment_seed: int = 0,
+    mix: str | None = None,
+    mix_alpha: float | None = None,
     **options: Any,
 ) -> Dataset:
     """Read the training part of a data set, and carve a validation set from it. The test files stay closed until ``open_test()``.
@@ -44,8 +48,11 @@ def load(
         classes: train on these classes only.
         without: train on all classes but these.
         hide_labels: hide every training label.
-        augment: recipe of the training views; None takes the data set's own, ``none`` shows plain pictures in every view.
-        augment_seed: seed of the views.
+        augment: recipe of the training views; None takes the data set's own, ``none`` shows plain pictures in every view. A `Replayable`, or
+            ``package.module:name`` of one, is a recipe of your own.
+        augment_seed: seed of the views, mixed ones too.
+        mix: ``mixup`` or ``cutmix`` (`Mixed`): every training view is mixed with that of another training picture.
+        mix_alpha: α of the distribution Beta(α, α) of the shares; None is 0.2 for ``mixup`` and 1 for ``cutmix``.
         options: what the data set itself takes, as ``image_size`` and ``workers`` for ``image_folder`` and ``parquet``.
 
     Raises:
@@ -62,14 +69,15 @@ def load(
         "without": without,
         "hide_labels": hide_labels,
     }
+    views: ViewOptions = {"augment": augment, "augment_seed": augment_seed, "mix": mix, "mix_alpha": mix_alpha}
     split = Split(**division)  # refuses what makes no sense before any file is opened
     folder = Path("data") if root is None else Path(root).expanduser()
     if ":" in name:
-        return _own(name, root=folder, download=download, augment=augment, augment_seed=augment_seed, **division, **options)
+        return _own(name, root=folder, download=download, **views, **division, **options)
     if name not in CHOICES:
         raise UsageError(f"there is no data set {name!r}", where="data", fix=close_match(name, CHOICES))
     source = _choice(name, options)(root=folder, download=download, **options)
-    return assemble(source, split, augment=augment, augment_seed=augment_seed)
+    return assemble(source, split, **views)
 
 
 def _choice(name: str, options: dict[str, Any]) -> Callable[..., Source]:
@@ -85,12 +93,7 @@ def _choice(name: str, options: dict[str, Any]) -> Callable[..., Source]:
 
 
 def _own(name: str, **arguments: Any) -> Dataset:
-    module, _, attribute = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        fix = "write package.module:function, and see that the package can be imported from here"
-        raise UsageError(f"the data set {name!r} cannot be found: {error}", where="data", fix=fix) from error
+    function = imported(name, what="data set", where="data")
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:

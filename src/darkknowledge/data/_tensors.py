@@ -21,6 +21,7 @@ from darkknowledge.data._dataset import (
     no_test,
 )
 from darkknowledge.data._images import ImageExamples
+from darkknowledge.data._replay import Replayable
 from darkknowledge.data._split import Split, SplitOptions
 from darkknowledge.errors import DataError, UsageError, close_match
 
@@ -33,8 +34,10 @@ def from_tensors(
     *,
     class_names: Sequence[str],
     name: str = "tensors",
-    augment: str | None = None,
+    augment: str | Replayable | None = None,
     augment_seed: int = 0,
+    mix: str | None = None,
+    mix_alpha: float | None = None,
     **split: Unpack[SplitOptions],
 ) -> Dataset:
     """A data set of your own pictures.
@@ -46,8 +49,10 @@ def from_tensors(
         test_labels: (M,) integers.
         class_names: the class of label 0, 1, …
         name: what reports call it.
-        augment: the recipe of the training views, by default ``none``.
+        augment: the recipe of the training views, by default ``none``; this and the next three as for `load`.
         augment_seed: seed of those views.
+        mix: how they are mixed.
+        mix_alpha: in what shares.
         split: validation, split_seed, fraction, labelled, classes, without, hide_labels, as for `Split`.
 
     Raises:
@@ -75,7 +80,7 @@ def from_tensors(
     channels, height, width = train.images.shape[1:]
     digest = fingerprint(train.ids, train.labels, names, image_content(train.images))
     source = Source(name, train, open_test, names, (channels, height, width), mean, std, digest, require_test=require_test)
-    return assemble(source, Split(**split), augment=augment, augment_seed=augment_seed)
+    return assemble(source, Split(**split), augment=augment, augment_seed=augment_seed, mix=mix, mix_alpha=mix_alpha)
 
 
 def _test(images: Tensor, labels: Tensor | None, train: ImageExamples, names: tuple[str, ...]) -> ImageExamples:

@@ -105,25 +105,42 @@ def check_probabilities(probabilities: Tensor, what: str) -> None:
 
 
 def check_labels(student: Tensor, labels: Tensor) -> None:
-    """Labels are integer (B,), each a class in [0, C) or `IGNORED` (the range on the CPU only, see above).
+    """Labels are integer (B,), each a class in [0, C) or `IGNORED`, or shares (B, C) of mixed pictures (the values on the CPU only, see above).
 
     Raises:
-        UsageError: they are not.
+        UsageError: they are neither.
     """
-    rows, classes = student.shape
-    if labels.shape != (rows,) or labels.dtype == torch.bool or labels.is_floating_point():
+    mixed = labels.shape == student.shape and labels.is_floating_point()
+    if not mixed and (labels.shape != student.shape[:1] or labels.dtype == torch.bool or labels.is_floating_point()):
         raise UsageError(
             f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype} beside logits of shape {tuple(student.shape)}; "
-            f"integer class indices of shape ({rows},) are expected",
-            fix="for one probability per class use hard_label_from_probabilities",
+            f"integer class indices of shape ({len(student)},) are expected",
+            fix=f"for mixed pictures give shares of shape {tuple(student.shape)}; for other probabilities use hard_label_from_probabilities",
         )
-    if not _can_look(labels):
-        return
+    if _can_look(labels):
+        (_check_shares if mixed else _check_classes)(labels, student.shape[1])
+
+
+def _check_classes(labels: Tensor, classes: int) -> None:
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != IGNORED)]
     if len(wrong):
         raise UsageError(
             f"label {int(wrong[0])} is no class: the logits have {classes} classes, 0 to {classes - 1}",
             fix=f"number the classes from 0, and mark examples without a label with {IGNORED}",
+        )
+
+
+def _check_shares(labels: Tensor, classes: int) -> None:
+    totals = labels.detach().sum(-1, dtype=torch.float64)
+    empty = (labels == 0).all(-1)
+    right = (labels >= 0).all(-1) & ((totals - 1).abs() <= 0.01)
+    wrong = (~(right | empty)).nonzero()[:, 0]
+    if len(wrong):
+        row = int(wrong[0])
+        raise UsageError(
+            f"row {row} of the labels holds no shares of {classes} classes: its sum is {float(totals[row]):g} and its least value"
+            f" {float(labels[row].min()):g}",
+            fix="let each row sum to 1 with nothing below 0, or be all 0 where the example has no label",
         )
 
 

@@ -30,7 +30,10 @@ class Term(nn.Module, ABC):
 
     @abstractmethod
     def per_example(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
-        """The term's value (B,) for logits (B, C) and labels (B,), 0 for an example that does not count. What is not needed may be None."""
+        """The term's value (B,) for logits (B, C) and labels (B,), 0 for an example that does not count. What is not needed may be None.
+
+        Only if the data are mixed (``data.mix``) are labels shares (B, C), with a row of zeros for an example without a label.
+        """
 
     @abstractmethod
     def formula(self) -> str:
@@ -39,7 +42,7 @@ class Term(nn.Module, ABC):
     def count(self, labels: Tensor) -> Tensor:
         """Number of examples that count, a scalar on the labels' device: those with a label if the term needs labels, else all."""
         if "labels" in self.needs:
-            return (labels != IGNORED).sum()
+            return labelled(labels).sum()
         return torch.full((), len(labels), device=labels.device)
 
     def forward(self, student: Tensor, *targets: Tensor) -> Tensor:
@@ -66,6 +69,11 @@ class Term(nn.Module, ABC):
 def mean(values: Tensor, count: Tensor) -> Tensor:
     """The one reduction: the sum of a term's values over the number of examples that count, which may be those of a larger batch."""
     return values.sum() / count.clamp_min(1)
+
+
+def labelled(labels: Tensor) -> Tensor:
+    """Which examples have a label, (B,) bool: of class indices (B,) those that are not `IGNORED`, of shares (B, C) those that are not all 0."""
+    return labels != IGNORED if labels.ndim == 1 else (labels != 0).any(-1)
 
 
 def needed(target: Tensor | None, name: str) -> Tensor:

@@ -66,7 +66,8 @@ class DistillationLoss(nn.Module):
         Args:
             student: logits z (B, C); the only argument that receives a gradient.
             teacher: logits v (B, C).
-            labels: class indices (B,), or None for an unlabelled batch: then the hard term is 0 and the soft term keeps its weight.
+            labels: class indices (B,), or shares (B, C) of mixed pictures, or None for an unlabelled batch: then the hard term is 0 and the soft
+                term keeps its weight.
 
         Raises:
             UsageError: shapes or dtypes that do not fit, or (on the CPU) a label that is no class.

@@ -67,7 +67,7 @@ class Mixture:
         return {name: entry.term.count(labels) for name, entry in self.terms.items()}
 
     def loss(self, student: Tensor, teacher: Answer | None, labels: Tensor, *, epoch: float, counts: Mapping[str, Tensor] | None = None) -> Loss:
-        """The weighted sum for student logits (B, C) and labels (B,), and each weighted term, detached, under its name.
+        """The weighted sum for student logits (B, C) and labels (B,) or, of mixed pictures, (B, C), and each weighted term, detached, under its name.
 
         ``epoch`` (fractional, from 0) drives schedules. ``counts`` are those of the whole batch when this is a piece of one, so that the
         pieces' losses add up to the batch's. Nothing here waits for the device.

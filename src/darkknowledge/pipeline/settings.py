@@ -52,6 +52,8 @@ class DataSettings(Section):
     hide_labels: bool = False
     augment: str | None = None
     augment_seed: Seed = 0
+    mix: Literal["mixup", "cutmix"] | None = None
+    mix_alpha: Annotated[float, Strict(), Field(gt=0, le=100, allow_inf_nan=False)] | None = None
     image_size: Annotated[int, Strict(), Field(ge=1)] | None = None
     workers: Annotated[int, Strict(), Field(ge=0)] | None = None
     image_column: str | None = None
