@@ -47,13 +47,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 )
 def test_auto_takes_what_the_hardware_is_good_at(machine: Machine, hardware: dict[str, object], device: str, precision: str) -> None:
     machine.has(**hardware)  # type: ignore[arg-type]
-    assert resolve_device(Recipe()) == device
+    assert resolve_device("auto") == device
     assert resolve_precision(Recipe(), device) == precision
 
 
 def test_what_is_asked_for_is_obeyed(machine: Machine) -> None:
     machine.has(cuda=(9, 0))
-    assert resolve_device(Recipe(device="cpu")) == "cpu"
+    assert resolve_device("cpu") == "cpu"
     assert resolve_precision(Recipe(precision="bf16"), "cpu") == "bf16"
     assert resolve_precision(Recipe(precision="fp32"), "cuda") == "fp32"
 
@@ -61,7 +61,7 @@ def test_what_is_asked_for_is_obeyed(machine: Machine) -> None:
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_said(machine: Machine, device: str) -> None:
     with pytest.raises(ResourceError, match=device):
-        resolve_device(Recipe(device=device))
+        resolve_device(device)
 
 
 def test_torch_still_answers_the_questions_that_the_choice_asks() -> None:

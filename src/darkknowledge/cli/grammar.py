@@ -91,8 +91,10 @@ def _expand(stage: str, override: str) -> list[str]:
     key, _, value = override.partition("=")
     if key.lstrip("+~").startswith("hydra"):
         raise UsageError(f"unknown key {key!r}", why="Hydra composes the configuration here and does nothing else", fix="the run folder is out=…")
-    if key == "teacher" and stage in ("distill", "run"):
+    if key == "teacher" and stage in ("distill", "run", "record"):
         return [f"teacher.source={value}"]
+    if key == "transfer" and stage == "distill":
+        return [f"transfer.source={value}"]
     if key not in _GROUPS:
         return [override]
     value = value.strip("'\"").replace("\\:", ":")  # a grid comes back from Hydra with its colons escaped

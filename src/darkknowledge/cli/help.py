@@ -17,6 +17,8 @@ class Stage:
     summary: str
     example: str
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """Keys whose values may be given without their names, in this order."""
 
     def help(self) -> str:
         """The page for ``dk STAGE --help``: the keys come from the YAML itself."""
@@ -54,6 +56,9 @@ STAGES = {
         ),
         Stage("train", "a network and labels.", _TRAIN, ("data", "model", "objective")),
         Stage("distill", "a student learns from a teacher's soft targets.", _DISTILL, ("data", "student", "objective")),
+        Stage("record", "a teacher's answers to a data set, as a transfer set.", "record teacher=runs/teacher data=mnist out=sets/mnist", ("data",)),
+        Stage("transfer", "look at a transfer set, or export it.", "transfer show sets/mnist", words=("action", "path", "out")),
+        Stage("verify", "every byte of a transfer set, or of a run's networks.", "verify sets/mnist", words=("path",)),
         Stage("evaluate", "finished runs on the test split.", "evaluate run=runs/student"),
         Stage("list", "the runs under a folder.", "list root=runs"),
     )

@@ -101,9 +101,22 @@ def parse(arguments: Sequence[str]) -> Call:
         else:
             words.append(argument)
     stage = words.pop(0) if words and "=" not in words[0] else ""
+    words = _named(stage, words)
     if not found.get("version") and (stage or not found.get("help")):
         _expect_stage(stage, words)
     return Call(stage, tuple(words), **found)
+
+
+def _named(stage: str, words: Sequence[str]) -> list[str]:
+    """The words as ``key=value``: some stages take their first values without the keys, as in ``dk verify PATH``."""
+    keys = list(STAGES[stage].words) if stage in STAGES else []
+    named = []
+    for word in words:
+        if keys and word.partition("=")[0] not in STAGES[stage].words:
+            quoted = word.replace("\\", "\\\\").replace("'", "\\'")
+            word = f"{keys.pop(0)}='{quoted}'"
+        named.append(word)
+    return named
 
 
 def _expect_job(word: str | None) -> None:

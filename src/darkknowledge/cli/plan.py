@@ -13,13 +13,17 @@ from darkknowledge.pipeline.settings import (
     ListSettings,
     ModelSettings,
     ObjectiveSettings,
+    RecordSettings,
     RunSettings,
     StageSettings,
     TeacherSettings,
     TrainSettings,
+    TransferSetSettings,
+    VerifySettings,
 )
 from darkknowledge.runs.folder import already_there, open_run
 from darkknowledge.training.recipe import Recipe
+from darkknowledge.transfer import TransferSet
 
 
 def plan(stage: str, settings: BaseModel) -> str:
@@ -29,10 +33,18 @@ def plan(stage: str, settings: BaseModel) -> str:
             lines = [f"train {_network(settings.model)} on {settings.data.name}", _recipe(settings.training)]
             lines.append(_formula(settings.objective, settings.data, has_teacher=False))
         case DistillSettings():
-            lines = [f"distill {_network(settings.student)} on {settings.data.name} from {_teachers(settings.teacher)}", _recipe(settings.training)]
+            lines = [f"distill {_network(settings.student)} on {settings.data.name} from {_source(settings)}", _recipe(settings.training)]
             lines.append(_formula(settings.objective, settings.data, has_teacher=True))
         case RunSettings():
             lines = _run_plan(settings)
+        case RecordSettings():
+            shard = f", part {settings.shard}" if settings.shard else ""
+            lines = [f"record {_teachers(settings.teacher)} on {settings.data.name}, {settings.views} views of each picture{shard}"]
+            lines.append(f"into {settings.out}")
+        case TransferSetSettings():
+            lines = [f"{settings.action} {TransferSet.open(settings.path).path}{f' as {settings.out}' if settings.out else ''}"]
+        case VerifySettings():
+            lines = [f"verify {settings.path}"]
         case EvaluateSettings():
             folders = [model_folder(open_run(path).path, weights=settings.weights) for path in settings.run]
             lines = [f"evaluate {', '.join(map(str, folders))} on the {settings.split} split"]
@@ -77,6 +89,13 @@ def _teachers(settings: TeacherSettings) -> str:
     require_teacher(settings)
     names = [source if isinstance(source, str) else source.name for source in settings.source]
     return f"the {settings.average} average of {', '.join(names)}" if len(names) > 1 else names[0]
+
+
+def _source(settings: DistillSettings) -> str:
+    if settings.transfer.source is None:
+        return f"{_teachers(settings.teacher)}, {settings.transfer.mode}"
+    found = TransferSet.open(settings.transfer.source)
+    return f"the transfer set {found.path}" + (f" of {_teachers(settings.teacher)}" if settings.teacher.source else "")
 
 
 def _formula(settings: ObjectiveSettings, data: DataSettings, *, has_teacher: bool) -> str:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
 
-    from darkknowledge.pipeline.settings import DistillSettings, EvaluateSettings, ListSettings, RunSettings, TrainSettings
+    from darkknowledge.pipeline.settings import (
+        DistillSettings,
+        EvaluateSettings,
+        ListSettings,
+        RecordSettings,
+        RunSettings,
+        TrainSettings,
+        TransferSetSettings,
+        VerifySettings,
+    )
 
 
 def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run: bool, multirun: bool) -> int:
@@ -48,6 +57,9 @@ def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
         "run": settings.RunSettings,
         "train": settings.TrainSettings,
         "distill": settings.DistillSettings,
+        "record": settings.RecordSettings,
+        "transfer": settings.TransferSetSettings,
+        "verify": settings.VerifySettings,
         "evaluate": settings.EvaluateSettings,
         "list": settings.ListSettings,
     }
@@ -80,6 +92,33 @@ def _run(settings: RunSettings, console: Console) -> None:
     show_comparison(run_from(settings), console)
 
 
+def _record(settings: RecordSettings, console: Console) -> None:
+    from darkknowledge.pipeline.record import record_from
+
+    made = record_from(settings)
+    if made is not None:
+        console.print(f"transfer set: {made.path}", highlight=False, soft_wrap=True)
+
+
+def _transfer(settings: TransferSetSettings, console: Console) -> None:
+    from darkknowledge.pipeline.transfer import describe, export
+
+    if settings.out is not None:
+        export(settings.path, settings.out)
+        console.print(f"written: {settings.out}", highlight=False, soft_wrap=True)
+        return
+    from darkknowledge.cli.transfer_table import show_transfer_set
+
+    show_transfer_set(describe(settings.path), console)
+
+
+def _verify(settings: VerifySettings, console: Console) -> None:
+    from darkknowledge.pipeline.verify import verify
+
+    for line in verify(settings.path):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
 def _evaluate(settings: EvaluateSettings, console: Console) -> None:
     from darkknowledge.cli.tables import show_evaluations
     from darkknowledge.pipeline.evaluate import evaluate_from
@@ -98,6 +137,9 @@ STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "run": _run,
     "train": _train,
     "distill": _distill,
+    "record": _record,
+    "transfer": _transfer,
+    "verify": _verify,
     "evaluate": _evaluate,
     "list": _list,
 }

@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as serialise
+from torch import nn
 
 from darkknowledge import __version__
 from darkknowledge.errors import IntegrityError, UsageError
@@ -71,11 +73,17 @@ def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:
     return Network(body, preprocessing, spec).eval()
 
 
-def fingerprint(network: Network) -> str:
-    """SHA-256 (hexadecimal) of all that decides what a network answers and means: its weights, specification and preprocessing."""
-    description = {"network": network.spec.to_dict(), "preprocessing": network.preprocessing.to_dict()}
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 (hexadecimal) of all that decides what a network answers and means: its weights, specification and preprocessing.
+
+    Of a module that is no `Network` its layers, as ``print`` shows them, stand for the latter two.
+    """
+    if isinstance(network, Network):
+        description: dict[str, Any] = {"network": network.spec.to_dict(), "preprocessing": network.preprocessing.to_dict()}
+    else:
+        description = {"module": repr(network)}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    for name, value in sorted(network.body.state_dict().items()):
+    for name, value in sorted((network.body if isinstance(network, Network) else network).state_dict().items()):
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(flat.view(torch.uint8).numpy().tobytes())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import torch
+from torch import Tensor, nn
 
 from darkknowledge import data as data_room
 from darkknowledge import model as model_room
 from darkknowledge import objective as objective_room
-from darkknowledge.contract import IGNORED, Objective, Report, Teacher
+from darkknowledge.contract import IGNORED, Examples, Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
 from darkknowledge.model import Network, Preprocessing
@@ -47,6 +49,12 @@ def split_fingerprint(data: Dataset) -> str:
     """SHA-256 over the ids of the training and of the validation examples: which part of the data a run learned from."""
     parts = (data.train.ids, data.validation.ids)
     return hashlib.sha256(b"|".join(ids.numpy().tobytes() for ids in parts)).hexdigest()
+
+
+def positions_of(examples: Examples, ids: Tensor) -> Tensor:
+    """Where in ``examples`` those with these ids (N,) stand, all of which are there."""
+    by_id = examples.ids.argsort()
+    return by_id[torch.searchsorted(examples.ids[by_id], ids)]
 
 
 def as_settings(model: str | Mapping[str, Any] | Network) -> str | Mapping[str, Any]:
@@ -123,6 +131,25 @@ class Member:
     class_names: tuple[str, ...]
 
 
+def teacher_settings(
+    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Network | Teacher | None,
+    **options: Any,
+) -> tuple[Teacher | None, dict[str, Any]]:
+    """A ready teacher if one was handed over, and what the settings say of it.
+
+    Raises:
+        UsageError: it is a module of which nobody knows the classes.
+    """
+    if isinstance(teacher, Network):
+        return Frozen(deepcopy(teacher), teacher.spec.class_names), options
+    if isinstance(teacher, nn.Module):
+        raise UsageError("the teacher is a bare module", why="nobody knows its classes", fix="wrap it: darkknowledge.Frozen(module, class_names)")
+    if not isinstance(teacher, str | Path | Sequence | Mapping):
+        return teacher, options
+    sources = [teacher] if isinstance(teacher, str | Path | Mapping) else list(teacher)
+    return None, options | {"source": [source if isinstance(source, Mapping) else str(source) for source in sources]}
+
+
 def require_teacher(settings: TeacherSettings) -> None:
     """Refuse settings that name no teacher, and run folders that are none or not finished, before anything slow.
 
@@ -130,7 +157,8 @@ def require_teacher(settings: TeacherSettings) -> None:
         UsageError: there is no teacher, or no finished run of one network where it should be.
     """
     if not settings.source:
-        raise UsageError("no teacher is named", fix="give teacher=runs/… (one run), or teacher=[runs/a,runs/b] (an ensemble)")
+        fix = "give teacher=runs/… (one run), teacher=[runs/a,runs/b] (an ensemble), or dk distill a recorded set: transfer=…"
+        raise UsageError("no teacher is named", fix=fix)
     for source in settings.source:
         if is_folder(source):
             model_folder(source)

@@ -25,7 +25,9 @@ from darkknowledge.analysis import (
     measure_fidelity,
 )
 from darkknowledge.contract import IGNORED, Examples, Teacher
+from darkknowledge.pipeline._materials import positions_of
 from darkknowledge.runs.files import write_bytes, write_json
+from darkknowledge.transfer import TransferSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Answers:
 class Evaluation:
     """A network, or an ensemble, on a split: how right, how well calibrated, how close to its teacher, how costly.
 
-    ``temperature`` is the scalar temperature fitted on the validation split, which would calibrate the network.
+    ``temperature`` is the scalar temperature fitted on the validation split, which would calibrate the network. ``fidelity_on`` says on what the
+    network was compared with its teacher: the split, or the training pictures of a transfer set when the teacher itself cannot be asked.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Evaluation:
     calibration: Calibration
     temperature: TemperatureFit | None
     fidelity: Fidelity | None
+    fidelity_on: str
     cost: Cost | None
     answers: Answers
 
@@ -62,7 +66,8 @@ class Evaluation:
         """Plain values for JSON; the answers have a file of their own."""
         names = ("accuracy", "calibration", "temperature", "fidelity", "cost")
         parts = {name: getattr(self, name) for name in names}
-        return {"name": self.name, "split": self.split} | {name: asdict(part) if part else None for name, part in parts.items()}
+        values: dict[str, Any] = {"name": self.name, "split": self.split, "fidelity_on": self.fidelity_on}
+        return values | {name: asdict(part) if part else None for name, part in parts.items()}
 
     def save(self, folder: Path, *, suffix: str = "") -> None:
         """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split."""
@@ -104,6 +109,28 @@ def evaluate_subject(
         calibration=measure_calibration(found.logits, found.labels),
         temperature=fit_temperature(chosen.logits, chosen.labels) if chosen else None,
         fidelity=measure_fidelity(student=found.logits, teacher=reference.logits, labels=found.labels) if reference else None,
+        fidelity_on=split,
         cost=measure_cost(subject.networks, example, files=subject.files) if cost else None,
         answers=found,
     )
+
+
+RECORDED_SAMPLE = 10_000
+"""Training pictures at most on which a student is compared with recorded answers."""
+
+
+@torch.no_grad()
+def fidelity_to_recorded(student: Teacher, recorded: TransferSet, train: Examples, *, batch_size: int = 1024) -> Fidelity | None:
+    """Agreement on the training pictures that a transfer set answers for, evenly spread, in the first view recorded of each; None where it keeps no
+    tail at temperature 1.
+    """
+    if recorded.temperatures is not None and 1.0 not in recorded.temperatures:
+        return None
+    keys = recorded.keys()
+    keys = keys[torch.isin(keys // recorded.views, train.ids)]
+    keys = keys[torch.linspace(0, len(keys) - 1, min(RECORDED_SAMPLE, len(keys))).round().long()]
+    positions = positions_of(train, keys // recorded.views)
+    batches = list(train.batches(positions, batch_size=batch_size, views=keys % recorded.views))
+    ours = torch.cat([student(batch).logits(1.0).float() for batch in batches])
+    theirs = recorded[keys // recorded.views, keys % recorded.views].logits(1.0)
+    return measure_fidelity(student=ours, teacher=theirs, labels=train.labels[positions])

@@ -72,7 +72,7 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
             run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
             _require_same_materials(run, job)
             check_pairing(job.network.spec.class_names, job.data.class_names, teacher="network", student="data")
-            resolve_device(job.recipe)  # refuses a device that is not there
+            resolve_device(job.recipe.device)  # refuses a device that is not there
             watchers = _watchers(run, settings, console, report)
         run.note(**_identity(job))
         # Fabric takes seconds to import, and most mistakes are found without it.

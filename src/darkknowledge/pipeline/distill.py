@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import (
     as_settings,
-    assemble_teacher,
     build_network,
     build_objective,
     data_settings,
-    examine_teacher,
-    fingerprints,
     has_labels,
     load_data,
-    load_members,
     require_teacher,
-    soft_temperature,
+    teacher_settings,
 )
+from darkknowledge.pipeline._teaching import prepare_teaching
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import DistillSettings, validate
-from darkknowledge.teacher import Frozen
 
 
 def distill(
-    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Network | Teacher,
+    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Network | Teacher | None = None,
     student: str | Mapping[str, Any] | Network = "hinton_mlp",
     data: str | Mapping[str, Any] | Dataset = "digits",
     *,
@@ -43,6 +35,7 @@ def distill(
     average: str = "probability",
     weights: Sequence[float] | None = None,
     check: bool = True,
+    transfer: str | Path | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     logging: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -51,9 +44,12 @@ def distill(
 ) -> Trained:
     """Train a student on a teacher's soft targets and keep it in a run folder.
 
+    The teacher is asked about exactly the views that the run will see, once, and its answers are kept as a transfer set beside its run (beside the
+    student's if it has none), where every later student of the same data finds them.
+
     Args:
         teacher: a run folder, several (an ensemble), ``timm:…`` or ``torchvision:…`` with published weights, a network with options
-            and a ``checkpoint``, a `Network` (which is copied), or a ready `Teacher`.
+            and a ``checkpoint``, a `Network` (which is copied), or a ready `Teacher`; None where ``transfer`` names a set.
         student: a name, a name with options, or a `Network`, which is trained in place.
         data: a name, a name with options, or a `Dataset`.
         temperature: short for ``objective={"temperature": …}``.
@@ -62,7 +58,9 @@ def distill(
         average: how an ensemble's answers become one: ``probability`` (the paper's) or ``logit``.
         weights: of the ensemble's members; equal by default.
         check: refuse a teacher whose accuracy on validation is near chance.
-        training: values of the `Recipe`.
+        transfer: a transfer set that was recorded before, or ``mode`` (``recorded`` or ``live``), ``codec``, ``top_k``, ``temperatures``,
+            ``least_mass``. With a set no teacher is needed; if one is named too, the set must be its own.
+        training: values of the `Recipe`. ``views`` is 8 here: so many augmented views of each picture, which the epochs share.
         logging: ``progress``, ``wandb``, ``project``, ``tensorboard``.
         out: the run folder to make; by default a new one under ``runs/``.
         resume: go on with an interrupted run in ``out``.
@@ -75,23 +73,14 @@ def distill(
 
         result = darkknowledge.distill(teacher="runs/teacher", student="hinton_mlp", data="mnist", temperature=8)
     """
-    if isinstance(teacher, Network):
-        teacher = Frozen(deepcopy(teacher), teacher.spec.class_names)
-    elif isinstance(teacher, nn.Module):
-        raise UsageError("the teacher is a bare module", why="nobody knows its classes", fix="wrap it: darkknowledge.Frozen(module, class_names)")
-    ready = not isinstance(teacher, str | Path | Sequence | Mapping)
+    answering, described = teacher_settings(teacher, average=average, weights=weights, check=check)
     goal = {"name": objective} if isinstance(objective, str) else dict(objective)
     goal |= {key: value for key, value in (("temperature", temperature), ("alpha", alpha)) if value is not None}
-    sources = [] if ready else [teacher] if isinstance(teacher, str | Path | Mapping) else list(teacher)  # type: ignore[arg-type]
     settings = validate(
         DistillSettings,
         {
-            "teacher": {
-                "source": [source if isinstance(source, Mapping) else str(source) for source in sources],
-                "average": average,
-                "weights": weights,
-                "check": check,
-            },
+            "teacher": described,
+            "transfer": {"source": transfer} if isinstance(transfer, str | Path) else transfer or {},
             "student": as_settings(student),
             "data": data_settings(data),
             "objective": goal,
@@ -104,7 +93,7 @@ def distill(
     )
     return distill_from(
         settings,
-        teacher=teacher if ready else None,  # type: ignore[arg-type]
+        teacher=answering,
         network=student if isinstance(student, Network) else None,
         data=data if isinstance(data, Dataset) else None,
     )
@@ -119,20 +108,15 @@ def distill_from(
     report: Report | None = None,
 ) -> Trained:
     """`distill` with checked settings; ready objects stand in for those that the settings name."""
-    if teacher is None:
+    if teacher is None and (settings.teacher.source or settings.transfer.source is None):
         require_teacher(settings.teacher)
 
     def prepare(report: Report) -> Job:
         build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
         found = data or load_data(settings.data)
         objective = build_objective(settings.objective, has_teacher=True, has_labels=has_labels(found))
-        answering, facts = teacher, dict[str, Any]()
-        if answering is None:
-            members = load_members(settings.teacher, found, plugins=settings.plugins, report=report)
-            answering = assemble_teacher(members, settings.teacher)
-            facts["teacher_fingerprints"] = fingerprints(members)
-        facts["teacher"] = examine_teacher(answering, found, temperature=soft_temperature(objective), check=settings.teacher.check, report=report)
         student = network or build_network(settings.student, found, seed=settings.training.seed, report=report)
-        return Job(student, objective, found, settings.training, answering, facts)
+        teaching = prepare_teaching(settings, teacher, found, objective, report)
+        return Job(student, objective, found, teaching.recipe, teaching.teacher, teaching.facts)
 
     return train_in_folder("distill", settings, prepare, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from darkknowledge.pipeline._materials import (
     model_folder,
     split_fingerprint,
 )
-from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject
+from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
 from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, ModelSettings, TeacherSettings, validate
+from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.teacher import Frozen, check_pairing
+from darkknowledge.transfer import TransferSet
 
 
 def evaluate(
@@ -82,8 +85,27 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
     reference = _teacher_answers(run, settings, found, examples, report)
     evaluation = evaluate_subject(subject, examples, split=settings.split, validation=found.validation, reference=reference, cost=settings.cost)
+    if reference is None and (recorded := _recorded_teacher(run, report)) is not None:
+        fidelity = fidelity_to_recorded(subject.teacher, recorded, found.train)
+        evaluation = replace(evaluation, fidelity=fidelity, fidelity_on="transfer set")
     evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best")
     return evaluation
+
+
+def _recorded_teacher(run: RunFolder, report: Report) -> TransferSet | None:
+    """The transfer set that a run without a teacher learned from, where it still lies there."""
+    noted = run.record.get("transfer")
+    if noted is None or run.config["teacher"]["source"]:
+        return None
+    try:
+        found = TransferSet.open(noted["path"])
+    except DarkKnowledgeError as error:
+        report(f"no agreement with the teacher for {run.path}: {error.what}")
+        return None
+    if sha256(found.path / MANIFEST) != noted["sha256"]:
+        report(f"no agreement with the teacher for {run.path}: {found.path} is no longer the transfer set that it learned from")
+        return None
+    return found
 
 
 def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:

@@ -36,6 +36,7 @@ from darkknowledge.pipeline.settings import (
     RunSettings,
     TeacherSettings,
     TrainSettings,
+    TransferSettings,
     validate,
 )
 from darkknowledge.pipeline.train import train_from
@@ -92,6 +93,7 @@ def run(
     *,
     student: str | Mapping[str, Any] = "hinton_mlp",
     teacher: Mapping[str, Any] | None = None,
+    transfer: Mapping[str, Any] | None = None,
     objective: str | Mapping[str, Any] = "distillation",
     training: Mapping[str, Any] | None = None,
     seeds: int = 5,
@@ -106,6 +108,7 @@ def run(
         data: a name, or a name with options.
         student: a name, or a name with options; built anew for each seed.
         teacher: ``source`` (runs or named models), or ``model``, ``members``, ``training`` and ``augment`` of one to train.
+        transfer: ``mode`` (``recorded``, by default, or ``live``), ``codec``, ``top_k``, ``temperatures``, ``least_mass``; see `distill`.
         objective: of the distilled student; the one alone gets the labels only.
         training: values of the `Recipe` of both students.
         seeds: pairs of students.
@@ -121,6 +124,7 @@ def run(
         "data": data,
         "student": student,
         "teacher": teacher or {},
+        "transfer": transfer or {},
         "objective": objective,
         "training": training or {},
         "seeds": seeds,
@@ -196,7 +200,8 @@ def _train_pair(
     stage = _train_settings(settings, settings.data, settings.student, recipe, folder.path / f"alone-{index}")
     alone = train_from(stage, data=data, report=report)
     common = {name: getattr(settings, name) for name in ("data", "student", "objective", "logging", "resume", "plugins")}
-    with_teacher = DistillSettings(**common, teacher=teaching, training=recipe, out=folder.path / f"distilled-{index}")
+    transfer = TransferSettings(**settings.transfer.model_dump())
+    with_teacher = DistillSettings(**common, teacher=teaching, transfer=transfer, training=recipe, out=folder.path / f"distilled-{index}")
     return alone, distill_from(with_teacher, data=data, report=report)
 
 

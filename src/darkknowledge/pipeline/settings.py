@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from darkknowledge.errors import UsageError, close_match
 from darkknowledge.training.recipe import Positive, Recipe
@@ -127,6 +127,42 @@ class TeacherSettings(Section):
     """Stop when the teacher is no better than chance on the validation split."""
 
 
+class CodecSettings(Section):
+    """How a transfer set keeps a teacher's logits; see `darkknowledge.transfer`."""
+
+    codec: Literal["float16", "float32", "uint8", "topk"] | None = None
+    """None chooses by the number of classes."""
+    top_k: Annotated[int, Strict(), Field(ge=1)] | None = None
+    temperatures: tuple[Positive, ...] | None = None
+    """Where ``topk`` keeps the exact mass of the classes that it leaves out."""
+
+    def codec_options(self) -> dict[str, Any]:
+        """The options of the codec that were given."""
+        given = {"k": self.top_k, "temperatures": self.temperatures}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _options_of_topk(self) -> Self:
+        if self.codec_options() and self.codec not in (None, "topk"):
+            raise ValueError(f"top_k and temperatures belong to codec=topk, and codec={self.codec} keeps every class")
+        return self
+
+
+class RecordedSettings(CodecSettings):
+    """Where the teacher's answers come from while a student trains."""
+
+    mode: Literal["recorded", "live"] = "recorded"
+    """``recorded`` asks the teacher once and keeps the answers for every later student, ``live`` asks it at every step."""
+    least_mass: Annotated[float, Strict(), Field(ge=0, le=1)] = 0.9
+    """Probability that the kept classes must hold on average, at the temperature of training (``topk`` alone)."""
+
+
+class TransferSettings(RecordedSettings):
+    """The same, or a transfer set that was recorded before; no teacher is needed then."""
+
+    source: Path | None = None
+
+
 class LoggingSettings(Section):
     """Who hears of a run besides its metric files."""
 
@@ -160,12 +196,26 @@ class TrainSettings(StageSettings):
     objective: Goal = ObjectiveSettings(name="hard_label")
 
 
+VIEWS = 8
+"""Augmented views of each picture that a teacher is asked about, unless told otherwise (chosen by ``benchmarks/transfer``)."""
+
+
+def _with_views(value: Any) -> Any:
+    """A student's recipe, whose epochs share `VIEWS` views of each picture, so that the teacher need not be asked anew in each."""
+    return {"views": VIEWS} | dict(value) if isinstance(value, Mapping) else value
+
+
+StudentRecipe = Annotated[Recipe, BeforeValidator(_with_views)]
+
+
 class DistillSettings(StageSettings):
     """``dk distill``: a student, a teacher and perhaps labels."""
 
     student: Model = ModelSettings()
     teacher: TeacherSettings = TeacherSettings()
+    transfer: TransferSettings = TransferSettings()
     objective: Goal = ObjectiveSettings()
+    training: StudentRecipe = Recipe(views=VIEWS)
 
 
 class NewTeacher(TeacherSettings):
@@ -186,8 +236,67 @@ class RunSettings(StageSettings):
 
     student: Model = ModelSettings()
     teacher: NewTeacher = NewTeacher()
+    transfer: RecordedSettings = RecordedSettings()
     objective: Goal = ObjectiveSettings()
+    training: StudentRecipe = Recipe(views=VIEWS)
     seeds: Annotated[int, Strict(), Field(ge=1)] = 5
+
+
+class RecordSettings(CodecSettings):
+    """``dk record``: a teacher's answers to a data set, as a transfer set."""
+
+    teacher: TeacherSettings = TeacherSettings()
+    data: Data = DataSettings()
+    out: Path
+    views: Annotated[int, Strict(), Field(ge=1)] = VIEWS
+    """Of each picture; one where the pictures are not augmented."""
+    shard: str | None = None
+    """``2/4`` records the second of four parts; whoever finishes last finishes the set."""
+    batch_size: Annotated[int, Strict(), Field(ge=1)] = 256
+    shard_rows: Annotated[int, Strict(), Field(ge=1)] | None = None
+    """None cuts the set into at most 16 files, of 8,192 rows or more."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Annotated[int, Strict(), Field(ge=1)] | None = None
+    progress: bool = True
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """Number (from 0) and count of the parts that ``shard`` names."""
+        if self.shard is None:
+            return None
+        number, count = map(int, self.shard.split("/"))
+        return number - 1, count
+
+    @field_validator("shard")
+    @classmethod
+    def _readable(cls, shard: str | None) -> str | None:
+        if shard is not None:
+            number, slash, count = shard.partition("/")
+            if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+                raise ValueError("a part is written i/n with i from 1 to n, such as 2/4")
+        return shard
+
+
+class VerifySettings(Section):
+    """``dk verify``: every byte of a transfer set, or of a run's networks."""
+
+    path: Path
+
+
+class TransferSetSettings(Section):
+    """``dk transfer``: look at a transfer set, or write it as parquet."""
+
+    action: Literal["show", "export"]
+    path: Path
+    out: Path | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if (self.out is None) == (self.action == "export"):
+            raise ValueError("export is followed by the set and the file to write, show by the set alone")
+        return self
 
 
 class EvaluateSettings(Section):

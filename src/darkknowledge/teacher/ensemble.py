@@ -44,6 +44,17 @@ class Ensemble:
         return self._members[0].class_names
 
     @property
+    def average(self) -> Average:
+        """How the members' answers become one."""
+        return self._average
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How much each network counts, in the order of their logits; they sum to 1."""
+        pairs = zip(self._weights, self._members, strict=True)
+        return tuple(weight * inner for weight, member in pairs for inner in getattr(member, "weights", (1.0,)))
+
+    @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The networks of all members that have any: what the ensemble costs is measured on them."""
         return tuple(network for member in self._members for network in getattr(member, "networks", ()))

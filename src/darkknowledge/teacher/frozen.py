@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.contract import Batch, Output
+from darkknowledge.contract import Average, Batch, Output
 from darkknowledge.errors import IntegrityError
 
 
@@ -28,6 +28,16 @@ class Frozen:
     def class_names(self) -> tuple[str, ...]:
         """Name of each class, by index."""
         return self._class_names
+
+    @property
+    def average(self) -> Average:
+        """Of one member, either is the same."""
+        return "probability"
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of the only member."""
+        return (1.0,)
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

@@ -102,7 +102,7 @@ class _Loop:
     ) -> None:
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
-        device = resolve_device(recipe)
+        device = resolve_device(recipe.device)
         self.precision = resolve_precision(recipe, device)
         self.fabric = _quiet_fabric(device, self.precision)
         self.network, self.objective, self.train, self.validation, self.recipe = network, objective, train, validation, recipe

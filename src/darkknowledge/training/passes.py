@@ -35,19 +35,23 @@ class Passes:
         """Epochs in all, the last one possibly cut short."""
         return -(-self.steps // self.per_epoch)
 
+    @property
+    def views(self) -> int:
+        """Views of each example that the run shows; as many as epochs is what a live teacher sees: a new one in every epoch."""
+        return min(self.recipe.views or self.epochs, self.epochs)
+
     def epoch(self, number: int, *, begin: int = 0) -> tuple[Tensor, Tensor]:
         """Positions and views of the examples, both (n,), that an epoch shows from its step ``begin`` on."""
         end = min(self.steps - number * self.per_epoch, self.per_epoch)
         size, seed = self.recipe.batch_size, self.recipe.seed
         positions = order(len(self.ids), seed=seed, epoch=number, block=self.recipe.shuffle_block)[begin * size : end * size]
-        return positions, view_of(self.ids[positions], epoch=number, views=self.recipe.views)
+        return positions, view_of(self.ids[positions], epoch=number, views=self.views if self.views < self.epochs else None)
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Ids and views of everything that the run sees, each pair once, in ascending order; both (n,)."""
-        views = self.recipe.views or self.epochs
         keys = []
         for number in range(self.epochs):
             positions, shown = self.epoch(number)
-            keys.append(self.ids[positions] * views + shown)
-        unique = torch.cat(keys).unique()
-        return unique // views, unique % views
+            keys.append(self.ids[positions] * self.views + shown)
+        unique: Tensor = torch.unique(torch.cat(keys))
+        return unique // self.views, unique % self.views

@@ -8,18 +8,18 @@ from darkknowledge.errors import ResourceError
 from darkknowledge.training.recipe import Recipe
 
 
-def resolve_device(recipe: Recipe) -> str:
+def resolve_device(wanted: str) -> str:
     """The device's type: the first of cuda, mps, cpu that is there, or the one asked for.
 
     Raises:
         ResourceError: the device asked for is not there.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if recipe.device == "auto":
+    if wanted == "auto":
         return next(name for name, there in available.items() if there)
-    if not available[recipe.device]:
-        raise ResourceError(f"torch sees no {recipe.device} device here", fix="choose training.device=auto")
-    return recipe.device
+    if not available[wanted]:
+        raise ResourceError(f"torch sees no {wanted} device here", fix="choose device=auto")
+    return wanted
 
 
 def resolve_precision(recipe: Recipe, device: str) -> str:

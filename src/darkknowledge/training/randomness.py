@@ -34,7 +34,8 @@ def order(count: int, *, seed: int, epoch: int, block: int | None = None) -> Ten
         return torch.randperm(count, generator=generator)
     blocks = torch.randperm(-(-count // block), generator=generator)
     parts = []
-    for window in blocks.split(WINDOW):
+    for first in range(0, len(blocks), WINDOW):
+        window = blocks[first : first + WINDOW]
         positions = (window[:, None] * block + torch.arange(block)).flatten()
         positions = positions[positions < count]
         parts.append(positions[torch.randperm(len(positions), generator=generator)])

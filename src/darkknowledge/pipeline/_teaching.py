@@ -1,0 +1,141 @@
+"""Who answers while a student trains: a teacher whose answers are recorded first, the same teacher live, or a transfer set alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from darkknowledge.contract import Objective, Report, Teacher
+from darkknowledge.data import Dataset
+from darkknowledge.objective import Mixture
+from darkknowledge.pipeline._materials import assemble_teacher, examine_teacher, fingerprints, is_folder, load_members, positions_of, soft_temperature
+from darkknowledge.pipeline._recording import Recording, Tellable, codec_for, find_or_record, identify
+from darkknowledge.pipeline.settings import DistillSettings, RecordedSettings
+from darkknowledge.runs.files import MANIFEST, sha256
+from darkknowledge.training.passes import Passes
+from darkknowledge.training.precision import resolve_device
+from darkknowledge.training.recipe import Recipe
+from darkknowledge.transfer import Plan, RecordedTeacher, TransferSet, require_same
+
+IN_MEMORY = 2 << 30
+"""Bytes of answers up to which they are read into memory, or onto the device, before the first step. The same everywhere, because the order of the
+examples depends on it."""
+
+BLOCK = 256
+"""Examples that stay together when the answers are read from the file as training goes."""
+
+SAMPLE = 64
+"""Pictures that are compared with those that the teacher saw, before the first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """A teacher as the loop asks it, the recipe that goes with it, and what the run notes of it."""
+
+    teacher: Teacher
+    recipe: Recipe
+    facts: dict[str, Any]
+
+
+def prepare_teaching(settings: DistillSettings, teacher: Teacher | None, data: Dataset, objective: Objective, report: Report) -> Teaching:
+    """Who answers in a run with these settings; a ready ``teacher`` stands in for the one that they name.
+
+    Raises:
+        DarkKnowledgeError: the teacher knows nothing of this data, or the transfer set is not of this teacher, data, classes or transform, holds too
+            little, or is damaged.
+    """
+    prints: list[str] = []
+    if teacher is None and settings.teacher.source:
+        members = load_members(settings.teacher, data, plugins=settings.plugins, report=report)
+        teacher, prints = assemble_teacher(members, settings.teacher), fingerprints(members)
+    if teacher is None:
+        return _from_set(settings, data, objective, report)
+    facts: dict[str, Any] = {"teacher_fingerprints": prints} if prints else {}
+    facts["teacher"] = examine_teacher(teacher, data, temperature=soft_temperature(objective), check=settings.teacher.check, report=report)
+    if settings.transfer.source is not None:
+        teaching = _from_set(settings, data, objective, report, teacher=teacher)
+    elif settings.transfer.mode == "recorded" and isinstance(teacher, Tellable):
+        teaching = _record(settings, teacher, data, objective, report, prints)
+    else:
+        if settings.transfer.mode == "recorded":
+            report(f"the teacher is asked live: nothing tells one {type(teacher).__name__} from another, so its answers are not kept")
+        teaching = Teaching(teacher, settings.training, {})
+    return replace(teaching, facts=teaching.facts | facts)
+
+
+def _record(settings: DistillSettings, teacher: Teacher, data: Dataset, objective: Objective, report: Report, prints: Sequence[str]) -> Teaching:
+    """The teacher's answers to exactly what the run will see, recorded now where they are missing."""
+    recipe = settings.training if data.varies else settings.training.model_copy(update={"views": 1})
+    passes = Passes(data.train.ids, recipe)
+    codec = codec_for(settings.transfer, len(data.class_names), temperatures=soft_temperatures(objective))
+    identity = identify(teacher, data, views=passes.views, codec=codec, fingerprints=prints)
+    ids, views = passes.rows()
+    if data.varies:
+        shared = f"which {passes.epochs} epochs share" if passes.views < passes.epochs else "a new one in every epoch, as from a live teacher"
+        report(f"views: {passes.views} of each picture, {shared}")
+    recording = Recording(teacher, data, Plan.make(identity, ids=ids, views=views))
+    found = find_or_record(
+        recording,
+        _folder(settings),
+        device=resolve_device(settings.training.device),
+        progress=settings.logging.progress,
+        console=Console(stderr=True),
+        report=report,
+    )
+    return _taught_by(found, data, objective, recipe, settings.transfer)
+
+
+def _folder(settings: DistillSettings) -> Path:
+    """Beside the run of the teacher, of an ensemble's first member; beside the student's run where that cannot be, as with published weights."""
+    beside_student = (settings.out or Path("runs/student")).parent / "transfer"
+    source = settings.teacher.source[0] if settings.teacher.source else None
+    if source is None or not is_folder(source) or not os.access(source, os.W_OK):
+        return beside_student
+    return Path(source) / "transfer"
+
+
+def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, report: Report, *, teacher: Teacher | None = None) -> Teaching:
+    """A transfer set recorded before, which needs no teacher; where one is named, the set must be of its answers."""
+    assert settings.transfer.source is not None
+    found = TransferSet.open(settings.transfer.source)
+    wanted = replace(found.identity, data=data.fingerprint, class_names=data.class_names, transform=data.train.transform)
+    if teacher is not None:
+        theirs = identify(teacher, data, views=found.views, codec=found.identity.codec)
+        wanted = replace(wanted, teacher=theirs.teacher, average=theirs.average, weights=theirs.weights)
+    fix = "use the teacher, data, classes and augmentation that the set was recorded with; dk transfer show tells which"
+    require_same(found.identity, wanted, where=str(found.path), fix=fix)
+    report(f"transfer set: {found.path}, {len(found):,} rows, {found.views} view{'s'[: found.views != 1]} of each picture")
+    return _taught_by(found, data, objective, settings.training.model_copy(update={"views": found.views}), settings.transfer)
+
+
+def soft_temperatures(objective: Objective) -> list[float]:
+    """The temperatures at which an objective looks at its teacher."""
+    terms = (entry.term for entry in objective.terms.values()) if isinstance(objective, Mixture) else ()
+    return [term.temperature for term in terms if "teacher" in term.needs]
+
+
+def _taught_by(found: TransferSet, data: Dataset, objective: Objective, recipe: Recipe, settings: RecordedSettings) -> Teaching:
+    """The set as a teacher, after all that can be wrong with it was looked for."""
+    for temperature in soft_temperatures(objective):
+        found.require_temperature(temperature, least=settings.least_mass)
+    ids, views = Passes(data.train.ids, recipe).rows()
+    found.require_rows(ids, views)
+    _require_the_same_pictures(found, data, ids, views)
+    small = found.identity.bytes_per_answer * len(ids) <= IN_MEMORY
+    if not small and recipe.shuffle_block is None:
+        recipe = recipe.model_copy(update={"shuffle_block": BLOCK})
+    facts = {"teacher_fingerprints": list(found.identity.teacher), "transfer": {"path": str(found.path), "sha256": sha256(found.path / MANIFEST)}}
+    return Teaching(RecordedTeacher(found.load(ids=ids, views=views) if small else found), recipe, facts)
+
+
+def _require_the_same_pictures(found: TransferSet, data: Dataset, ids: torch.Tensor, views: torch.Tensor) -> None:
+    """Make some of the pictures again and compare them with those that the teacher saw."""
+    chosen = torch.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).round().long()
+    for batch in data.train.batches(positions_of(data.train, ids[chosen]), batch_size=SAMPLE, views=views[chosen]):
+        found.check_alignment(batch)

@@ -1,0 +1,141 @@
+"""``record``: a teacher's answers to a data set as a transfer set, that students learn from without the teacher."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from darkknowledge.contract import Report, Teacher
+from darkknowledge.data import Dataset
+from darkknowledge.errors import UsageError
+from darkknowledge.model import Network
+from darkknowledge.pipeline._materials import (
+    assemble_teacher,
+    data_settings,
+    examine_teacher,
+    fingerprints,
+    load_data,
+    load_members,
+    require_teacher,
+    teacher_settings,
+)
+from darkknowledge.pipeline._recording import Recording, codec_for, identify, record_rows
+from darkknowledge.pipeline.settings import USUAL, RecordSettings, validate
+from darkknowledge.runs.files import storage_error
+from darkknowledge.training.precision import resolve_device
+from darkknowledge.transfer import Plan, TransferSet
+
+LOOKED_AT = USUAL["distillation"]["temperature"]
+"""Where the teacher's soft targets are looked at; students may choose any temperature later."""
+
+
+def record(
+    teacher: str | Path | Mapping[str, Any] | Sequence[str | Path | Mapping[str, Any]] | Network | Teacher,
+    data: str | Mapping[str, Any] | Dataset,
+    out: str | Path,
+    *,
+    average: str = "probability",
+    weights: Sequence[float] | None = None,
+    check: bool = True,
+    plugins: tuple[str, ...] = (),
+    **options: Any,
+) -> TransferSet | None:
+    """Record a teacher's answers to every training picture of a data set, and to ``views`` augmented views of each.
+
+    A recording that was stopped anywhere goes on when it is called again, and gives the same bytes. Several processes or machines share the work
+    with ``shard``, or under ``torchrun``.
+
+    Args:
+        teacher: as for `distill`.
+        data: a name, a name with options, or a `Dataset`. Labels are optional.
+        out: the folder to make, or to go on with.
+        average: how an ensemble's answers become one: ``probability`` (the paper's) or ``logit``.
+        weights: of the ensemble's members; equal by default.
+        check: refuse a teacher whose accuracy on validation is near chance; without labelled validation examples nothing is checked.
+        plugins: modules whose classes may be imported when a saved network names one.
+        options: ``views``, ``codec``, ``top_k``, ``temperatures``, ``shard``, ``batch_size``, ``shard_rows``, ``precision``, ``device``,
+            ``threads``, ``progress``; see ``dk record --help``.
+
+    Returns:
+        The finished set, or None when parts that others record are still missing.
+
+    Raises:
+        DarkKnowledgeError: what the class says; finished shards are kept.
+
+    Example::
+
+        transfer_set = darkknowledge.record("runs/teacher", "mnist", "sets/mnist")
+        transfer_set[[7, 8]].logits(temperature=4)
+    """
+    answering, described = teacher_settings(teacher, average=average, weights=weights, check=check)
+    values = {"teacher": described, "data": data_settings(data), "out": out, "plugins": plugins} | options
+    return record_from(validate(RecordSettings, values), teacher=answering, data=data if isinstance(data, Dataset) else None)
+
+
+def record_from(
+    settings: RecordSettings, *, teacher: Teacher | None = None, data: Dataset | None = None, report: Report | None = None
+) -> TransferSet | None:
+    """`record` with checked settings; ready objects stand in for those that the settings name."""
+    console = Console(stderr=True)
+    report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    part = _part(settings)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if teacher is None:
+        require_teacher(settings.teacher)
+    _require_writable(settings.out)
+    found = data or load_data(settings.data)
+    prints: list[str] = []
+    if teacher is None:
+        members = load_members(settings.teacher, found, plugins=settings.plugins, report=report)
+        teacher, prints = assemble_teacher(members, settings.teacher), fingerprints(members)
+    recording = _plan(settings, teacher, found, prints)
+    report(found.describe())
+    if len(found.validation):
+        examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
+    device = resolve_device(settings.device)
+    made = record_rows(recording, settings.out, part=part, device=device, progress=settings.progress, console=console, report=report)
+    if made is None:
+        report(f"this part is recorded; {settings.out} is finished by whoever records the last")
+    return made
+
+
+def _plan(settings: RecordSettings, teacher: Teacher, data: Dataset, prints: Sequence[str]) -> Recording:
+    """Every view of every training picture."""
+    views = settings.views if data.varies else 1
+    codec = codec_for(settings, len(data.class_names))
+    identity = identify(teacher, data, views=views, codec=codec, precision=settings.precision, batch_size=settings.batch_size, fingerprints=prints)
+    ids = data.train.ids.repeat_interleave(views)
+    plan = Plan.make(identity, ids=ids, views=torch.arange(views).repeat(len(data.train)), shard_rows=settings.shard_rows)
+    return Recording(teacher, data, plan)
+
+
+def _require_writable(out: Path) -> None:
+    """Look whether the folder can be made, before the teacher is loaded.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise storage_error(OSError(errno.EACCES, os.strerror(errno.EACCES), str(there)), out)
+
+
+def _part(settings: RecordSettings) -> tuple[int, int] | None:
+    """What this process records: what ``shard`` says, or its share among the processes of ``torchrun``.
+
+    Raises:
+        UsageError: both say something.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return settings.part
+    if settings.part is not None:
+        raise UsageError("shard is given under torchrun, which divides the work itself", fix="leave shard away, or start the parts without torchrun")
+    return int(os.environ["RANK"]), world
