@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,11 +14,11 @@ from darkknowledge.contract import Examples, Report, Teacher
 from darkknowledge.errors import IntegrityError, ResourceError, UsageError
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import storage_error, write_bytes, write_text
-from darkknowledge.transfer._identity import CONTINUING, Identity, different, require_same
+from darkknowledge.transfer._identity import CONTINUING, USING, Identity, different, require_same
 from darkknowledge.transfer._layout import LOCK, MANIFEST, PLAN, SCHEMA, SHARDS, canonical, read_canonical
 from darkknowledge.transfer._lock import building, leftovers
 from darkknowledge.transfer._plan import Plan
-from darkknowledge.transfer._sidecar import Sidecar, commit, finished_shards, write_shard
+from darkknowledge.transfer._sidecar import commit, finished_shards, write_shard
 from darkknowledge.transfer._transfer_set import TransferSet
 from darkknowledge.transfer._writer import Recorder
 
@@ -68,12 +69,14 @@ def build(
         raise storage_error(error, folder) from error
     with building(folder, part=part):
         if not (folder / MANIFEST).is_file():  # else another process was faster
-            _begin(folder, plan)
-            _record(folder, plan, recorder, part, report, watch)
+            facts = _begin(folder, plan)
+            if _record(folder, plan, recorder, part, report, watch):
+                _complete(folder, plan, facts, report)
     return _finished(folder, plan, report=lambda line: None)
 
 
-def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> None:
+def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> bool:
+    """Record the shards of one part that are missing; whether all shards of the set are there now."""
     mine = range(part[0], len(plan.shards), part[1])
     kept = finished_shards(folder, plan)
     before, total = (sum(len(plan.shard_keys(number)) for number in numbers) for numbers in (kept.keys() & set(mine), mine))
@@ -89,18 +92,15 @@ def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int],
     for number in mine:
         if number not in kept:
             write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch))
-    kept = finished_shards(folder, plan)
-    if len(kept) < len(plan.shards):
-        report(f"Part {part[0]} of {part[1]} is recorded; {len(plan.shards) - len(kept)} of {len(plan.shards)} shards are missing.")
-        return
-    _complete(folder, plan, kept, report)
+    missing = len(plan.shards) - len(finished_shards(folder, plan))
+    if missing:
+        report(f"Part {part[0]} of {part[1]} is recorded; {missing} of {len(plan.shards)} shards are missing.")
+    return not missing
 
 
-def _complete(folder: Path, plan: Plan, kept: dict[int, Sidecar], report: Report) -> None:
+def _complete(folder: Path, plan: Plan, facts: dict[str, Any], report: Report) -> None:
     """Write the manifest; several parts may do so at once, with the same bytes."""
-    if not (folder / PLAN).is_file() and (folder / MANIFEST).is_file():
-        return
-    statistics = commit(folder, plan, kept, environment=read_canonical(folder / PLAN)["environment"])
+    statistics = commit(folder, plan, environment=facts)
     (folder / PLAN).unlink(missing_ok=True)
     report(f"Recorded {statistics.rows:,} rows in {len(plan.shards)} shards, {plan.bytes / 1e6:,.1f} MB: {folder}")
     if statistics.flat and statistics.first_flat is not None:
@@ -117,7 +117,7 @@ def _finished(folder: Path, plan: Plan, report: Report) -> TransferSet | None:
     if not (folder / MANIFEST).is_file():
         return None
     found = TransferSet.open(folder)
-    require_same(found.identity, plan.identity, where=str(folder), fix=OTHER, names=(*CONTINUING[:-2],))
+    require_same(found.identity, plan.identity, where=str(folder), fix=OTHER, names=(*USING, "codec"))
     if found.manifest.keys != plan.keys_digest:
         raise _other_rows("rows", len(found), len(plan.keys), folder)
     if (folder / PLAN).exists() or leftovers(folder):
@@ -138,8 +138,8 @@ def _refuse_strangers(folder: Path) -> None:
         raise UsageError(what, where=str(folder), why="recording never writes among other files", fix=OTHER)
 
 
-def _begin(folder: Path, plan: Plan) -> None:
-    """Everything that can be refused before the teacher is asked."""
+def _begin(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Everything that can be refused before the teacher is asked; versions and hardware of whoever began the build."""
     if (folder / PLAN).is_file():
         _require_same_plan(folder, plan)
     needed = plan.bytes - sum(sidecar.bytes for sidecar in finished_shards(folder, plan).values())
@@ -156,6 +156,8 @@ def _begin(folder: Path, plan: Plan) -> None:
         probe.unlink()
     except OSError as error:
         raise storage_error(error, folder / SHARDS) from error
+    facts: dict[str, Any] = read_canonical(folder / PLAN)["environment"]
+    return facts
 
 
 def _require_same_plan(folder: Path, plan: Plan) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from darkknowledge.contract import Average
+from darkknowledge.contract import PLAIN, Average
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
 from darkknowledge.transfer import codec as codecs
 from darkknowledge.transfer.codec import Codec
@@ -127,6 +127,17 @@ def require_same(found: Identity, wanted: Identity, *, where: str, fix: str, nam
         ours, theirs = getattr(wanted, name), getattr(found, name)
         if ours != theirs:
             raise different(name, theirs, ours, where=where, why=_WHY[name], fix=fix)
+
+
+def require_same_transform(identity: Identity, transform: str, *, where: str) -> None:
+    """Refuse pictures that show something else than those that the teacher saw.
+
+    Raises:
+        IntegrityError: their transform is another. A set of plain pictures goes with any, as every data set can show its plain pictures.
+    """
+    if transform != identity.transform and (identity.transform != PLAIN or identity.views > 1):
+        fix = "give the data the transform that the set was recorded with, or record the set anew"
+        raise different("transform", identity.transform, transform, where=where, why=_WHY["transform"], fix=fix)
 
 
 def different(name: str, found: Any, wanted: Any, *, where: str, why: str, fix: str) -> IntegrityError:

@@ -77,13 +77,13 @@ def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
     return found
 
 
-def commit(folder: Path, plan: Plan, sidecars: Mapping[int, Sidecar], *, environment: Mapping[str, Any]) -> Statistics:
+def commit(folder: Path, plan: Plan, *, environment: Mapping[str, Any]) -> Statistics:
     """Check every shard against its sidecar and write the manifest.
 
     Raises:
         IntegrityError: a shard is not what its sidecar says.
     """
-    files = {}
+    files, sidecars = {}, finished_shards(folder, plan)
     for number, name in enumerate(plan.shards):
         shard, beside = folder / f"{name}.arrow", folder / f"{name}.json"
         if sha256(shard) != sidecars[number].sha256:

@@ -24,7 +24,8 @@ CHUNK = 1 << 22
 class Statistics:
     """Of ``rows`` rows: how many are ``labelled`` and among them ``correct`` (the averaged answer's first class is the label); how many are ``flat``
     (all stored logits of a member equal) and the key of the first; the ``lowest`` and ``highest`` stored logit; for each declared temperature of a
-    top-k set the mean ``captured`` share."""
+    top-k set the mean ``captured`` share.
+    """
 
     rows: int
     labelled: int

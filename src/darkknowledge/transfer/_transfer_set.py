@@ -21,7 +21,7 @@ from darkknowledge.transfer._keys import Numbers, keys_of, missing
 from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_canonical, shard_count
 from darkknowledge.transfer._lookup import Lookup, gather
 from darkknowledge.transfer._manifest import Manifest
-from darkknowledge.transfer._output import answer_of, weights_of
+from darkknowledge.transfer._output import answer_of, members_of, weights_of
 from darkknowledge.transfer._shard import Columns, map_columns
 from darkknowledge.transfer.codec.topk import TopK, undeclared
 
@@ -152,6 +152,11 @@ class TransferSet:
         if isinstance(ids, Tensor) and not ids.is_cpu:
             return answer_of(rows.to(ids.device), self.identity, self._weights.to(ids.device))
         return answer_of(rows, self.identity, self._weights)
+
+    def members_of(self, ids: Numbers, views: Numbers | None = None, *, temperature: float = 1.0) -> Tensor:
+        """The members' logits (M, B, C), those of a top-k set decoded at ``temperature``; errors as ``set[ids]``."""
+        rows = torch.from_numpy(self.raw(keys_of(ids, views, per_example=self.views)))
+        return members_of(rows.view(len(rows), self.members, -1), self.identity.codec, temperature=temperature)
 
     def raw(self, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The recorded bytes (B, W) at ``keys`` (B,).

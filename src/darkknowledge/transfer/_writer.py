@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from darkknowledge.contract import IGNORED, PLAIN, Batch, Examples, Output, Teacher
 from darkknowledge.errors import DataError, IntegrityError, UsageError
-from darkknowledge.transfer._identity import Identity
+from darkknowledge.transfer._identity import Identity, require_same_transform
 from darkknowledge.transfer._shard import Columns
 from darkknowledge.transfer._transfer_set import checksums
 
@@ -25,8 +25,7 @@ class Recorder:
 
     def __init__(self, teacher: Teacher, examples: Examples, identity: Identity, *, device: torch.device | str) -> None:
         _check_same("class_names", tuple(teacher.class_names), identity.class_names)
-        if identity.transform != PLAIN or identity.views > 1:
-            _check_same("transform", examples.transform, identity.transform)
+        require_same_transform(identity, examples.transform, where="the examples to record")
         self._teacher, self._examples, self._identity, self._device = teacher, examples, identity, torch.device(device)
         self._ids, self._order = examples.ids.cpu().sort()
         self._plain = identity.transform == PLAIN and identity.views == 1
@@ -40,7 +39,7 @@ class Recorder:
         ids = keys // self._identity.views
         absent = self._ids[self._places(ids)] != ids if len(self._ids) else torch.ones_like(ids, dtype=torch.bool)
         if absent.any():
-            lost = ids[absent].unique().numpy()
+            lost = np.unique(ids[absent].numpy())
             raise DataError(
                 f"{len(lost):,} examples to record are not in the data: id {', '.join(map(str, lost[:5].tolist()))}{' …' if len(lost) > 5 else ''}",
                 fix="plan the recording with ids of these examples",
@@ -84,7 +83,7 @@ class Recorder:
             output = self._teacher(batch.to(self._device))
         if not isinstance(output, Output):
             raise UsageError(f"a teacher that answers {type(output).__name__} can't be recorded", fix="record from networks or from a dense set")
-        members, wanted = cast(Output, output).members, (len(identity.teacher), len(batch), len(identity.class_names))
+        members, wanted = output.members, (len(identity.teacher), len(batch), len(identity.class_names))
         if tuple(members.shape) != wanted:
             raise IntegrityError(f"the teacher answers {tuple(members.shape)}, and (teachers, examples, classes) is {wanted}")
         if len(members) > 1:

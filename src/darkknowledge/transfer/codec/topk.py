@@ -112,15 +112,20 @@ class TopK:
         return self._ids(rows), self._logits(rows), self._partitions(rows)[:, column, None]
 
     def _ids(self, rows: Tensor) -> Tensor:
-        signed = rows[:, : self.k * self._id_bytes].contiguous().view(torch.int16 if self._id_bytes == 2 else torch.int32).long()
+        signed = _copied(rows[:, : self.k * self._id_bytes]).view(torch.int16 if self._id_bytes == 2 else torch.int32).long()
         return signed & (0xFFFF if self._id_bytes == 2 else 0xFFFFFFFF)
 
     def _logits(self, rows: Tensor) -> Tensor:
         start = self.k * self._id_bytes
-        return rows[:, start : start + 2 * self.k].contiguous().view(torch.float16).float()
+        return _copied(rows[:, start : start + 2 * self.k]).view(torch.float16).float()
 
     def _partitions(self, rows: Tensor) -> Tensor:
-        return rows[:, self.width - 4 * len(self.temperatures) :].contiguous().view(torch.float32)
+        return _copied(rows[:, self.width - 4 * len(self.temperatures) :]).view(torch.float32)
+
+
+def _copied(columns: Tensor) -> Tensor:
+    """Bytes that lie alone, as numbers of several bytes must; ``contiguous`` leaves a single row where it is."""
+    return columns.clone(memory_format=torch.contiguous_format)
 
 
 def undeclared(temperature: float, declared: Sequence[float]) -> UsageError:

@@ -53,7 +53,7 @@ class UInt8:
 
     def decode(self, rows: Tensor, temperature: float = 1.0) -> Tensor:
         """The logits (R, C) float32, the same for every temperature."""
-        line = rows[:, :8].contiguous().view(torch.float32)
+        line = rows[:, :8].clone(memory_format=torch.contiguous_format).view(torch.float32)
         return rows[:, 8:].float().mul_(line[:, 1:]).add_(line[:, :1])
 
     def extremes(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,5 +63,5 @@ class UInt8:
 
     def broken(self, rows: Tensor) -> Tensor:
         """Rows with a lowest logit or step that is not finite, or a negative step."""
-        line = rows[:, :8].contiguous().view(torch.float32)
+        line = rows[:, :8].clone(memory_format=torch.contiguous_format).view(torch.float32)
         return ~self.decode(rows).isfinite().all(-1) | (line[:, 1] < 0)
