@@ -102,7 +102,7 @@ class OneByOne:
         """The views numbered ``views`` of ``pictures`` (B, C, H, W) uint8 with these ``ids`` (B,), where they lie."""
         numbers = bits(seed, ids, views, Stream.PHOTO).tolist()
         made = [self._view(picture, number) for picture, number in zip(pictures.cpu(), numbers, strict=True)]
-        return torch.stack(made).to(pictures.device) if made else pictures
+        return torch.stack(made).to(pictures.device)
 
     def _view(self, picture: Tensor, number: int) -> Tensor:
         channels, height, width = picture.shape
