@@ -112,7 +112,7 @@ KNOWN_BY = {
     "lightning_fabric": ("training/",),
     "omegaconf": ("cli/",),
     "PIL": ("data/",),
-    "pyarrow": ("data/parquet.py",),
+    "pyarrow": ("data/parquet.py", "transfer/_shard.py", "transfer/_export.py"),
     "pydantic": ("cli/", "pipeline/settings.py", "training/recipe.py"),
     "rich": ("cli/", "pipeline/", "training/progress.py"),
     "scipy": (),

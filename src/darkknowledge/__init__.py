@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from darkknowledge.pipeline.distill import distill
     from darkknowledge.pipeline.evaluate import evaluate
     from darkknowledge.pipeline.list import list_runs
+    from darkknowledge.pipeline.record import record
     from darkknowledge.pipeline.run import Comparison, run
     from darkknowledge.pipeline.train import train
     from darkknowledge.teacher import Ensemble, Frozen
     from darkknowledge.training.lightning_module import DistillationModule
     from darkknowledge.training.recipe import Recipe
+    from darkknowledge.transfer import TransferSet
 
 __version__ = "0.1.0.dev0"
 
@@ -37,9 +39,11 @@ _HOME = {
     "Network": "model",
     "Recipe": "training.recipe",
     "Trained": "pipeline._training",
+    "TransferSet": "transfer",
     "distill": "pipeline.distill",
     "evaluate": "pipeline.evaluate",
     "list_runs": "pipeline.list",
+    "record": "pipeline.record",
     "run": "pipeline.run",
     "train": "pipeline.train",
 }
@@ -56,10 +60,12 @@ __all__ = [
     "Network",
     "Recipe",
     "Trained",
+    "TransferSet",
     "__version__",
     "distill",
     "evaluate",
     "list_runs",
+    "record",
     "run",
     "train",
 ]

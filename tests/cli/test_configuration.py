@@ -209,7 +209,7 @@ def test_a_grid_shows_every_job_in_a_folder_of_its_number(dk: Program) -> None:
 
 def test_the_configuration_is_resolved_to_plain_values() -> None:
     for stage in STAGES:
-        values = compose(stage, expand(stage, ["data.root=${data.name}"] if stage in ("run", "train", "distill") else []), complete=False)
+        values = compose(stage, expand(stage, ["data.root=${data.name}"] if stage in ("run", "train", "distill", "record") else []), complete=False)
         assert yaml.safe_load(yaml.safe_dump(values)) == values
         assert values.get("data", {"root": "digits"})["root"] == "digits"
 

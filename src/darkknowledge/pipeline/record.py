@@ -99,7 +99,7 @@ def record_from(
     report(found.describe())
     if len(found.validation):
         examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
-    device = resolve_device(settings.device)
+    device = resolve_device(settings.device, key="device")
     made = record_rows(recording, settings.out, part=part, device=device, progress=settings.progress, console=console, report=report)
     if made is None:
         report(f"this part is recorded; {settings.out} is finished by whoever records the last")

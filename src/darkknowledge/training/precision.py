@@ -8,8 +8,8 @@ from darkknowledge.errors import ResourceError
 from darkknowledge.training.recipe import Recipe
 
 
-def resolve_device(wanted: str) -> str:
-    """The device's type: the first of cuda, mps, cpu that is there, or the one asked for.
+def resolve_device(wanted: str, *, key: str = "training.device") -> str:
+    """The device's type: the first of cuda, mps, cpu that is there, or the one asked for with ``key``.
 
     Raises:
         ResourceError: the device asked for is not there.
@@ -18,7 +18,7 @@ def resolve_device(wanted: str) -> str:
     if wanted == "auto":
         return next(name for name, there in available.items() if there)
     if not available[wanted]:
-        raise ResourceError(f"torch sees no {wanted} device here", fix="choose device=auto")
+        raise ResourceError(f"torch sees no {wanted} device here", fix=f"choose {key}=auto")
     return wanted
 
 
