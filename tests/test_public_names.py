@@ -22,10 +22,12 @@ PUBLIC = [
     "Network",
     "Recipe",
     "Trained",
+    "TransferSet",
     "__version__",
     "distill",
     "evaluate",
     "list_runs",
+    "record",
     "run",
     "train",
 ]
@@ -56,7 +58,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         exec("from darkknowledge import distil")
 
 
-ROOMS = ["objective", "model", "data", "teacher", "training", "analysis", "pipeline", "cli", "runs", "errors", "training.recipe", "pipeline.settings"]
+ROOMS = ["objective", "model", "data", "teacher", "transfer", "training", "analysis", "pipeline", "cli", "runs", "errors", "training.recipe", "pipeline.settings"]
 
 
 @pytest.mark.parametrize("code", ["import darkknowledge", *(f"import darkknowledge.{room}" for room in ROOMS)])

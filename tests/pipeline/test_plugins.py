@@ -51,3 +51,23 @@ def test_a_teacher_named_in_a_run_folder_is_not_imported(tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match=r"plugins=\[evil_teacher\]"):
         darkknowledge.evaluate(run.path, cost=False)
     assert not (tmp_path / "evil_teacher.imported").exists()
+
+
+def test_an_augmentation_of_ones_own_is_not_imported_on_the_word_of_a_run_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+from pathlib import Path
+from darkknowledge.data import Replayable
+
+Path(__file__).with_suffix(".imported").touch()
+turned = Replayable(lambda picture: picture.rotate(90), meaning="turned/1")
+"""
+    (tmp_path / "own_views.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = darkknowledge.train("hinton_mlp", {"name": "digits", "augment": "own_views:turned"}, training={"steps": 1}, out=tmp_path / "run")
+    sys.modules.pop("own_views")
+    (tmp_path / "own_views.imported").unlink()
+    with pytest.raises(UsageError, match=r"plugins=\[own_views\]"):
+        darkknowledge.evaluate(run.path, cost=False)
+    assert not (tmp_path / "own_views.imported").exists()
+    (evaluation,) = darkknowledge.evaluate(run.path, cost=False, plugins=("own_views",))
+    assert evaluation.accuracy.examples == 500

@@ -101,15 +101,14 @@ def _record(settings: RecordSettings, console: Console) -> None:
 
 
 def _transfer(settings: TransferSetSettings, console: Console) -> None:
-    from darkknowledge.pipeline.transfer import describe, export
+    from darkknowledge.transfer import describe, export
 
     if settings.out is not None:
-        export(settings.path, settings.out)
-        console.print(f"written: {settings.out}", highlight=False, soft_wrap=True)
+        console.print(f"written: {export(settings.path, settings.out)}", highlight=False, soft_wrap=True)
         return
     from darkknowledge.cli.transfer_table import show_transfer_set
 
-    show_transfer_set(describe(settings.path), console)
+    show_transfer_set(describe(settings.path), settings.path, console)
 
 
 def _verify(settings: VerifySettings, console: Console) -> None:

@@ -116,7 +116,8 @@ def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
         raise UsageError(
             f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
         )
-    _refuse_code(run, found.name, settings)
+    for spelling in (found.name, found.augment or ""):
+        _refuse_code(run, spelling, settings)
     return found
 
 
