@@ -209,6 +209,8 @@ def test_a_data_set_mixes_its_training_views_alone(kind: str, alpha: float) -> N
     assert not isinstance(found.open_test(), Mixed)
     assert found.train.labels.shape == (len(found.train),)
     assert found.describe().endswith(f"augmentation jitter and {kind}(alpha={alpha})")
+    plain = data.from_tensors(*tensors(), class_names="abc", mix=kind)
+    assert plain.describe().endswith(f"augmentation {kind}(alpha={alpha})")
     digits = data.load("digits", mix=kind, mix_alpha=0.5)
     assert f"{kind}/1(alpha=0.5)" in digits.train.transform
 

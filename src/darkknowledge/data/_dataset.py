@@ -113,7 +113,6 @@ def assemble(
     pictures = source.train
     parts = divide(pictures.ids, pictures.labels, source.class_names, split)
     train = pictures.select(parts.train, labels=parts.train_labels).augmented(recipe, seed=augment_seed)
-    described = recipe.meaning if isinstance(recipe, Replayable) else recipe
     return Dataset(
         name=source.name,
         train=train if mix is None else Mixed(train, mix, alpha=alpha, classes=len(source.class_names), seed=augment_seed),
@@ -124,9 +123,15 @@ def assemble(
         mean=source.mean,
         std=source.std,
         fingerprint=source.fingerprint,
-        augmentation=described if mix is None else f"{described} and {mix}(alpha={alpha})",
+        augmentation=_told(recipe, "" if mix is None else f"{mix}(alpha={alpha})"),
         require_test=source.require_test,
     )
+
+
+def _told(recipe: str | Replayable, mixing: str) -> str:
+    """What the training views show, in a few words."""
+    name = recipe.meaning if isinstance(recipe, Replayable) else recipe
+    return " and ".join(part for part in (name if name != "none" or not mixing else "", mixing) if part)
 
 
 def fingerprint(ids: Tensor, labels: Tensor, class_names: Sequence[str], content: Iterable[bytes | memoryview]) -> str:

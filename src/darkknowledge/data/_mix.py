@@ -83,28 +83,29 @@ class Mixed:
     def batches(self, positions: Tensor, *, batch_size: int, views: Tensor | None) -> Iterator[Batch]:
         """Batches of the examples at ``positions``; see `contract.Examples`."""
         if views is None:
-            return self.examples.batches(positions, batch_size=batch_size, views=None)
+            yield from self.examples.batches(positions, batch_size=batch_size, views=None)
+            return
         positions, views = positions.to(self.ids.device), views.to(self.ids.device)
         partners = self.partners(self.ids[positions], views)
         both, shown = _interleaved(positions, partners, batch_size), _interleaved(views, views, batch_size)
-        return (self._mix(batch) for batch in self.examples.batches(both, batch_size=2 * batch_size, views=shown))
+        pairs = self.examples.batches(both, batch_size=2 * batch_size, views=shown)
+        for pair, part in zip(pairs, torch.split(views, batch_size), strict=False):  # of no positions there is one empty piece and no batch
+            own, partner = pair.split(2)
+            yield self._mix(own, partner, part)
 
     def partners(self, ids: Tensor, views: Tensor) -> Tensor:
         """Positions (B,) of the partners of the examples with these ``ids`` (B,) in their ``views`` (B,)."""
         word = (bits(self.seed, ids, views, Stream.MIX_PARTNER) >> 32) & 0xFFFFFFFF
         return self.ids.argsort(stable=True)[(word * len(self)) >> 32]
 
-    def _mix(self, pair: Batch) -> Batch:
-        """The first half of a batch, mixed with the second."""
-        own, partner = pair.split(2)
-        views = own.views if own.views is not None else torch.zeros_like(own.ids)
-        kept = shares(bits(self.seed, own.ids, views, Stream.MIX_SHARE) >> 40 & 0xFFFFFF, self.alpha)
+    def _mix(self, own: Batch, partner: Batch, views: Tensor) -> Batch:
+        kept = shares((bits(self.seed, own.ids, views, Stream.MIX_SHARE) >> 40) & 0xFFFFFF, self.alpha)
         if self.kind == "mixup":
             inputs = _blend(own.inputs, partner.inputs, kept)
         else:
             box = self._box(own.inputs, own.ids, views, WHOLE - kept)
             inputs, kept = torch.where(box, partner.inputs, own.inputs), _outside(box)
-        return Batch(own.ids, inputs, _labels(own.labels, partner.labels, kept, self.classes), own.views)
+        return Batch(own.ids, inputs, _labels(own.labels, partner.labels, kept, self.classes), views)
 
     def _box(self, inputs: Tensor, ids: Tensor, views: Tensor, area: Tensor) -> Tensor:
         """(B, 1, H, W), true inside boxes of the share ``area`` (B,) of the picture, counted in 2⁻¹⁶."""
