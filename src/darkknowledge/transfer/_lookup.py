@@ -56,17 +56,16 @@ def gather(columns: Sequence[NDArray[Any]], rows: Rows, *, shard_rows: int) -> N
     """
     if len(columns) == 1:
         return columns[0].take(rows)
-    shards = rows // shard_rows
-    order = (small := shards.astype(np.min_scalar_type(len(columns) - 1))).argsort(kind="stable")
-    inside = (rows - shards * shard_rows).take(order)
-    ends = small.take(order).searchsorted(np.arange(len(columns), dtype=small.dtype), side="right").tolist()
-    parts, start = [], 0
-    for column, end in zip(columns, ends, strict=True):
-        if end > start:
-            parts.append(column.take(inside[start:end]))
+    shards = (rows // shard_rows).astype(np.min_scalar_type(len(columns) - 1))
+    order = shards.argsort(kind="stable")
+    ends = shards.take(order).searchsorted(np.arange(1, len(columns), dtype=shards.dtype)).tolist()
+    inside = (rows % shard_rows).take(order)
+    taken, start = np.empty(len(rows), columns[0].dtype), 0
+    for column, end in zip(columns, (*ends, len(rows)), strict=True):
+        if start < end:
+            # Every row is in range; saying so spares a copy of what is taken.
+            column.take(inside[start:end], None, taken[start:end], "clip")
         start = end
-    if not parts:
-        return columns[0][:0]
-    back = np.empty(len(rows), np.int64)
+    back = np.empty_like(order)
     back[order] = np.arange(len(rows))
-    return np.concatenate(parts).take(back)
+    return taken.take(back)

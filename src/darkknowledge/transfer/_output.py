@@ -36,7 +36,7 @@ class TopKOutput:
 def members_of(rows: Tensor, codec: Codec, *, temperature: float = 1.0) -> Tensor:
     """The logits (M, B, C) in rows (B, M, width) uint8."""
     batch, members, width = rows.shape
-    return codec.decode(rows.view(batch * members, width), temperature).view(batch, members, -1).transpose(0, 1)
+    return codec.decode(rows.view(batch * members, width), temperature).view(batch, members, codec.classes).transpose(0, 1)
 
 
 def answer_of(rows: Tensor, identity: Identity, weights: Tensor) -> Answer:

@@ -71,7 +71,7 @@ def merged(parts: Sequence[Statistics]) -> Statistics:
     rows = sum(part.rows for part in parts)
     captured = None
     if parts[0].captured is not None:
-        columns = zip(*((part.rows * mean for mean in part.captured or ()) for part in parts), strict=True)
+        columns = zip(*([part.rows * mean for mean in part.captured or ()] for part in parts), strict=True)
         captured = tuple(math.fsum(column) / rows for column in columns)
     return Statistics(
         rows=rows,

@@ -156,7 +156,7 @@ class TransferSet:
     def members_of(self, ids: Numbers, views: Numbers | None = None, *, temperature: float = 1.0) -> Tensor:
         """The members' logits (M, B, C), those of a top-k set decoded at ``temperature``; errors as ``set[ids]``."""
         rows = torch.from_numpy(self.raw(keys_of(ids, views, per_example=self.views)))
-        return members_of(rows.view(len(rows), self.members, -1), self.identity.codec, temperature=temperature)
+        return members_of(rows.view(len(rows), self.members, self.identity.codec.width), self.identity.codec, temperature=temperature)
 
     def raw(self, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The recorded bytes (B, W) at ``keys`` (B,).
@@ -165,7 +165,7 @@ class TransferSet:
             DataError: a row is not there.
         """
         taken = gather(self._answers, self._rows(keys), shard_rows=self._manifest.shard_rows)
-        return taken.view(np.uint8).reshape(len(keys), -1)
+        return taken.view(np.uint8).reshape(len(keys), self.identity.bytes_per_answer)
 
     def load(self, *, device: torch.device | str = "cpu", ids: Numbers | None = None, views: Numbers | None = None) -> LoadedSet:
         """The answers in the memory of a device: all, or those to ``views`` (N,) of the examples ``ids`` (N,); errors as ``set[ids]``."""
