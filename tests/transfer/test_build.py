@@ -143,9 +143,10 @@ def test_a_build_that_dies_between_two_writes_leaves_nothing_wrong(moment: int, 
             raise Stop
         fsync(descriptor)
 
-    with monkeypatch.context() as patch, pytest.raises(Stop):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", dying)
-        build(tmp_path / "set", plan, teacher=teacher, examples=examples)
+        with pytest.raises(Stop):
+            build(tmp_path / "set", plan, teacher=teacher, examples=examples)
     build(tmp_path / "set", plan, teacher=teacher, examples=examples)
     assert content(tmp_path / "set") == content(tmp_path / "whole")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from scipy.special import softmax
 from scipy.stats import entropy
 
 from darkknowledge.errors import IntegrityError, UsageError
@@ -80,7 +81,9 @@ def test_an_export_holds_every_row(kind: str, tmp_path: Path) -> None:
         assert (row["id"], row["view"], row["label"]) == (key // 2, key % 2, held.label)
         for name, part in zip(names, held.members, strict=True):
             logits = decode(part, identity["codec"], 10, 1.0)
-            assert np.allclose(row[name], logits, atol=1e-3 if "top" in kind else 1e-5)
+            # The rarest classes of a top-k row are so unlikely that their logits have few digits.
+            assert np.allclose(softmax(row[name]), softmax(logits), atol=1e-5)
+            assert "top" in kind or np.allclose(row[name], logits, atol=1e-5)
     assert json.loads(table.schema.metadata[b"darkknowledge.class_names"]) == list(made.class_names)
     assert json.loads(table.schema.metadata[b"darkknowledge.identity"]) == identity
 

@@ -97,7 +97,7 @@ def test_every_row_is_found_and_no_other(shard_rows: int, gap: int, loaded: bool
             source.answer(torch.tensor([1000, absent]))
         with pytest.raises(DataError, match="1 of 2 rows"):
             source.require_rows([1000, absent])
-    with pytest.raises(DataError, match="7 of 7 rows .* id 1, 2, 3, 4, 5 …"):
+    with pytest.raises(DataError, match=r"7 of 7 rows .* id 1, 2, 3, 4, 5 …"):
         source.require_rows(list(range(1, 8)))
     source.require_rows(examples.ids)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from darkknowledge.contract import Examples, Report, Teacher
-from darkknowledge.errors import IntegrityError, ResourceError, UsageError
+from darkknowledge.errors import BusyError, IntegrityError, ResourceError, UsageError
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import storage_error, write_bytes, write_text
 from darkknowledge.transfer._identity import CONTINUING, USING, Identity, different, require_same
@@ -58,7 +59,8 @@ def build(
     folder = Path(out)
     if not 0 <= part[0] < part[1]:
         raise UsageError(f"part {part[0]} of {part[1]}", fix="with n parts, give i from 0 to n - 1")
-    if found := _finished(folder, plan, report):
+    if found := _finished(folder, plan):
+        report(f"{folder} is recorded already.")
         return found
     _refuse_strangers(folder)
     recorder = Recorder(teacher, examples, plan.identity, device=device)
@@ -72,7 +74,7 @@ def build(
             facts = _begin(folder, plan)
             if _record(folder, plan, recorder, part, report, watch):
                 _complete(folder, plan, facts, report)
-    return _finished(folder, plan, report=lambda line: None)
+    return TransferSet.open(folder) if (folder / MANIFEST).is_file() else None
 
 
 def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> bool:
@@ -112,7 +114,7 @@ def _complete(folder: Path, plan: Plan, facts: dict[str, Any], report: Report) -
         )
 
 
-def _finished(folder: Path, plan: Plan, report: Report) -> TransferSet | None:
+def _finished(folder: Path, plan: Plan) -> TransferSet | None:
     """The set in ``folder`` if it is finished and the wanted one; it is tidied up if its builder was killed at the very end."""
     if not (folder / MANIFEST).is_file():
         return None
@@ -121,9 +123,9 @@ def _finished(folder: Path, plan: Plan, report: Report) -> TransferSet | None:
     if found.manifest.keys != plan.keys_digest:
         raise _other_rows("rows", len(found), len(plan.keys), folder)
     if (folder / PLAN).exists() or leftovers(folder):
-        with building(folder, part=(0, 1)):
+        # Another part that is about to leave tidies up by itself, and a set that may not be written is as good.
+        with suppress(BusyError, ResourceError), building(folder, part=(0, 1)):
             (folder / PLAN).unlink(missing_ok=True)
-    report(f"{folder} is recorded already.")
     return found
 
 

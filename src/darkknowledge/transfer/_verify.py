@@ -57,7 +57,7 @@ def faults(path: str | os.PathLike[str]) -> tuple[Fault, ...]:
 def _strangers(folder: Path, manifest: Manifest) -> Iterator[Fault]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
+        if path.is_symlink() and name not in manifest.files:
             yield Fault(name, "is a link")
         elif name not in {MANIFEST, SHARDS, *manifest.files} and not name.startswith(LOCK):
             yield Fault(name, "does not belong to the set")
@@ -89,7 +89,9 @@ def _shard_faults(folder: Path, manifest: Manifest) -> Iterator[Fault]:
 
 def _file_faults(folder: Path, manifest: Manifest, name: str) -> Iterator[Fault]:
     path, (size, digest) = folder / name, manifest.files[name]
-    if not path.is_file():
+    if path.is_symlink():
+        yield Fault(name, "is a link")
+    elif not path.is_file():
         yield Fault(name, "is missing")
     elif (found := path.stat().st_size) != size:
         yield Fault(name, f"has {found} bytes, {size} were written")
