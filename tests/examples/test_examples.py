@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-LOOPS = ["bare_loop", "lightning_trainer", "hugging_face_trainer"]
+LOOPS = ["bare_loop", "transfer_set_loop", "lightning_trainer", "hugging_face_trainer"]
 
 
 @pytest.mark.filterwarnings("ignore")  # the trainers of others have remarks of their own
