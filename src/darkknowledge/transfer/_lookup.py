@@ -56,10 +56,12 @@ def gather(columns: Sequence[NDArray[Any]], rows: Rows, *, shard_rows: int) -> N
     """
     if len(columns) == 1:
         return columns[0].take(rows)
-    shards = (rows // shard_rows).astype(np.min_scalar_type(len(columns) - 1))
-    order = shards.argsort(kind="stable")
-    ends = shards.take(order).searchsorted(np.arange(1, len(columns), dtype=shards.dtype)).tolist()
-    inside = (rows % shard_rows).take(order)
+    shards = rows // shard_rows
+    inside = rows - shards * shard_rows  # several times faster than the remainder
+    small = shards.astype(np.min_scalar_type(len(columns) - 1))
+    order = small.argsort(kind="stable")
+    inside, small = inside.take(order), small.take(order)
+    ends = small.searchsorted(np.arange(1, len(columns), dtype=small.dtype)).tolist()
     taken, start = np.empty(len(rows), columns[0].dtype), 0
     for column, end in zip(columns, (*ends, len(rows)), strict=True):
         if start < end:
