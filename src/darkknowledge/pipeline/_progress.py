@@ -24,8 +24,8 @@ class RowsProgress:
     def __init__(self, console: Console, name: str, *, shown: bool = True) -> None:
         self._console, self._name, self._shown = console, name, shown
         self._began = monotonic()
-        # The first line comes two seconds after the beginning, so that the time it will take is known early.
-        self._drawn, self._said = 0.0, self._began - _PAUSE + 2
+        # The first line comes soon, so that the time it will take is known early.
+        self._drawn, self._said = 0.0, self._began - _PAUSE + 0.5
         label = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - 60, 8))
         self._bar = Progress(
             TextColumn("[bold]recording[/] {task.description}", table_column=label),
