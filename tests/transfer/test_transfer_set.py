@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +230,9 @@ def test_parts_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
         TransferSet.open(made.path)
 
 
-def test_many_threads_and_forked_processes_read_the_same(tmp_path: Path) -> None:
+def test_many_threads_read_the_same(tmp_path: Path) -> None:
     made = recorded(tmp_path / "set")
     expected = made[made.ids].logits()
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(4) as threads:
         for found in threads.map(lambda _: made[made.ids].logits(), range(20)):
             assert torch.equal(found, expected)
@@ -259,8 +258,7 @@ def test_shards_are_suitable_by_default() -> None:
     assert large.shard_rows % plan.identity.batch_size == 0
 
 
-def test_a_set_takes_no_memory_of_its_own(tmp_path: Path) -> None:
-    """A page of the column of keys would be touched if opening read what it maps; private pages would if it copied."""
+def test_rows_are_the_mapped_file_itself(tmp_path: Path) -> None:
     made = recorded(tmp_path / "set")
     assert not made.shards[0].answers.flags.owndata
     assert not made.shards[0].answers.flags.writeable

@@ -41,11 +41,15 @@ class Lookup:
         """The first row whose key is not below each of ``keys``; the number of rows where there is none."""
         if self.contiguous:
             return (keys - self.first).clip(0, self.rows)
-        shards = self._lasts.searchsorted(keys)
-        rows = np.full(len(keys), self.rows, np.int64)
-        for shard in np.unique(shards[shards < len(self._keys)]).tolist():
-            inside = shards == shard
-            rows[inside] = shard * self._shard_rows + self._keys[shard].searchsorted(keys[inside])
+        # In ascending order one search begins where the last one ended, and its path is in the cache.
+        order = keys.argsort()
+        ascending, found, start = keys.take(order), np.full(len(keys), self.rows, np.int64), 0
+        for shard, end in enumerate(ascending.searchsorted(self._lasts, side="right").tolist()):
+            if start < end:
+                found[start:end] = self._keys[shard].searchsorted(ascending[start:end]) + shard * self._shard_rows
+            start = end
+        rows = np.empty_like(found)
+        rows[order] = found
         return rows
 
 

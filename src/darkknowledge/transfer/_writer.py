@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -79,7 +80,8 @@ class Recorder:
     def _ask(self, batch: Batch) -> Tensor:
         """The logits (members, B, C) to be stored, in main memory."""
         identity = self._identity
-        with torch.no_grad(), torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=identity.precision == "bf16"):
+        half = torch.autocast(self._device.type, dtype=torch.bfloat16) if identity.precision == "bf16" else nullcontext()
+        with torch.no_grad(), half:
             output = self._teacher(batch.to(self._device))
         if not isinstance(output, Output):
             raise UsageError(f"a teacher that answers {type(output).__name__} can't be recorded", fix="record from networks or from a dense set")
