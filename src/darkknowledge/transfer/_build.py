@@ -70,10 +70,9 @@ def build(
     except OSError as error:
         raise storage_error(error, folder) from error
     with building(folder, part=part):
-        if not (folder / MANIFEST).is_file():  # else another process was faster
-            facts = _begin(folder, plan)
-            if _record(folder, plan, recorder, part, report, watch):
-                _complete(folder, plan, facts, report)
+        facts = _begin(folder, plan)
+        if facts is not None and _record(folder, plan, recorder, part, report, watch):
+            _complete(folder, plan, facts, report)
     return TransferSet.open(folder) if (folder / MANIFEST).is_file() else None
 
 
@@ -132,25 +131,31 @@ def _finished(folder: Path, plan: Plan) -> TransferSet | None:
 def _refuse_strangers(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", where=str(folder), fix="choose another folder with out=…")
-    if not folder.exists() or (folder / PLAN).is_file():
+    if not folder.exists():
         return
     ours = {LOCK, *(path.name for path in leftovers(folder))}
-    if strangers := sorted(path.name for path in folder.iterdir() if path.name not in ours):
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in ours)
+    # Another part may begin or end just now. The plan comes before the first shard and goes after the manifest has come: looked for in this order.
+    if strangers and not (folder / PLAN).is_file() and not (folder / MANIFEST).is_file():
         what = f"{folder} holds something else than a transfer set: {', '.join(strangers[:3])}{' …' if len(strangers) > 3 else ''}"
         raise UsageError(what, where=str(folder), why="recording never writes among other files", fix=OTHER)
 
 
-def _begin(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Everything that can be refused before the teacher is asked; versions and hardware of whoever began the build."""
-    if (folder / PLAN).is_file():
-        _require_same_plan(folder, plan)
+def _begin(folder: Path, plan: Plan) -> dict[str, Any] | None:
+    """Everything that can be refused before the teacher is asked; versions and hardware of whoever began the build, None if it has ended."""
+    begun = _begun(folder)
+    if (folder / MANIFEST).is_file():  # another process was faster; without a plan and a manifest there is no shard, and nobody can be
+        return None
+    if begun is not None:
+        _require_same_plan(begun, plan, folder)
     needed = plan.bytes - sum(sidecar.bytes for sidecar in finished_shards(folder, plan).values())
     free = shutil.disk_usage(folder).free
     if free < needed:
         what = f"not enough space for the transfer set: {needed / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free"
         raise ResourceError(what, where=str(folder), fix="free some space, choose another folder with out=…, or another codec")
-    if not (folder / PLAN).is_file():
-        write_text(folder / PLAN, canonical({**plan.to_dict(), "schema": SCHEMA, "environment": environment()}))
+    if begun is None:
+        begun = {**plan.to_dict(), "schema": SCHEMA, "environment": environment()}
+        write_text(folder / PLAN, canonical(begun))
     try:
         (folder / SHARDS).mkdir(exist_ok=True)
         probe = folder / SHARDS / f".probe.tmp-{os.getpid()}"
@@ -158,12 +163,21 @@ def _begin(folder: Path, plan: Plan) -> dict[str, Any]:
         probe.unlink()
     except OSError as error:
         raise storage_error(error, folder / SHARDS) from error
-    facts: dict[str, Any] = read_canonical(folder / PLAN)["environment"]
+    facts: dict[str, Any] = begun["environment"]
     return facts
 
 
-def _require_same_plan(folder: Path, plan: Plan) -> None:
-    found = read_canonical(folder / PLAN)
+def _begun(folder: Path) -> dict[str, Any] | None:
+    """What ``plan.json`` holds; None where there is none, or not any more."""
+    try:
+        return read_canonical(folder / PLAN)
+    except IntegrityError:
+        if os.path.lexists(folder / PLAN):
+            raise
+        return None
+
+
+def _require_same_plan(found: dict[str, Any], plan: Plan, folder: Path) -> None:
     fix = f"go on with the settings of the first call, or start over: {OTHER}"
     if found.get("schema") != SCHEMA:
         raise IntegrityError(f"{PLAN} has schema {found.get('schema')!r}, and {SCHEMA} is the one known here", where=str(folder / PLAN), fix=fix)
