@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch
 from PIL import Image
 
 from darkknowledge.cli.main import main
+from darkknowledge.randomness import view_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,6 +27,9 @@ TINY = {
     "run": ["training.steps=2", "teacher.training.steps=2", "seeds=2", "teacher.check=false"],
     "train": ["training.steps=2"],
     "distill": ["training.steps=2", "teacher.check=false"],
+    "record": ["teacher.check=false", "views=2"],
+    "transfer": [],
+    "verify": [],
     "evaluate": [],
     "list": [],
 }
@@ -32,6 +37,9 @@ TESTED_ELSEWHERE = {
     "uv run pytest": "this suite",
     "uv run ruff format .": ".ci/run",
     ".ci/run": "continuous integration",
+    "uv run torchrun --nproc-per-node=2 --no-python dk record teacher=runs/teacher data=mnist data.root=data out=sets/mnist-torchrun": (
+        "tests/pipeline/test_transfer.py"
+    ),
     'python train.py model.name="teacher" data.download=True': "tests/test_train_script.py",
     'python train.py model.name="distill" data.download=True': "tests/test_train_script.py",
 }
@@ -45,6 +53,12 @@ def commands() -> Iterator[str]:
     for page in PAGES:
         for block in blocks(page, "console"):
             yield from (re.sub(r"\s+#.*", "", line) for line in block.splitlines() if line)
+
+
+def own_files() -> dict[str, str]:
+    """The files that the pages put into the current folder, by name."""
+    snippets = [block for page in PAGES for block in blocks(page, "python")]
+    return {match[1]: snippet for snippet in snippets if (match := re.match(r"# (\w+\.py), in the current folder\n", snippet))}
 
 
 def picture(generator: np.random.Generator, size: int, channels: int) -> np.ndarray:
@@ -82,6 +96,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place.mkdir(parents=True)
             for row in range(count):
                 Image.fromarray(picture(generator, 80, 3)).save(place / f"{row}.jpg")
+    for name, text in own_files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    torch.save({"1.weight": torch.randn(2, 3 * 16 * 16) / 30, "1.bias": torch.zeros(2)}, folder / "mine.pth")
     return folder
 
 
@@ -95,6 +112,9 @@ def test_every_command_is_known() -> None:
 
 def test_every_dk_command_runs_in_order(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in own_files():
+        monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
     for command in commands():
         if command in TESTED_ELSEWHERE:
             continue
@@ -103,6 +123,8 @@ def test_every_dk_command_runs_in_order(workplace: Path, monkeypatch: pytest.Mon
         words = [word for word in words if word != "data.download=true"]
         assert main([*words, *TINY[words[0]]]) == 0, f"{command}\n{capsys.readouterr().err}"
     assert "student distilled" in capsys.readouterr().out
+    for name in own_files():  # other tests have modules of these names too
+        sys.modules.pop(name.removesuffix(".py"), None)
 
 
 def test_every_python_snippet_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +137,11 @@ def test_every_python_snippet_runs(workplace: Path, monkeypatch: pytest.MonkeyPa
     assert scope["result"].path.is_dir()
     assert scope["loss"].requires_grad
     assert 0 <= scope["evaluation"].fidelity.overall.at_1 <= 1
+    assert len(scope["transfer_set"]) == 2 * len(scope["images"])
+    ids = torch.randint(2**40, (1000,))
+    for epoch, views in ((0, 8), (5, 3)):
+        expected = view_of(ids, epoch=epoch, views=views).tolist()
+        assert [scope["view_of"](id, epoch, views) for id in ids.tolist()] == expected, "docs/transfer_format.md makes views of its own"
 
 
 def test_every_link_leads_somewhere() -> None:
