@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from darkknowledge import __version__
 from darkknowledge.cli.help import HELP, STAGES
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     try:
-        code = work()
+        with _terminated_in_words():
+            code = work()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -61,6 +65,27 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         known = _as_known(error)
         print(f"error: {known}", file=sys.stderr)
         return known.exit_code
+
+
+@contextmanager
+def _terminated_in_words() -> Iterator[None]:
+    """SIGTERM ends the process with a word and its exit code; stages with something to save listen to it themselves while they work.
+
+    It does not raise, because libraries that are being imported catch exceptions of all kinds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"error: terminated\n")
+        os._exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -16,9 +17,10 @@ from torch import nn
 from darkknowledge import model as model_room
 from darkknowledge.contract import Average, Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import BusyError, DataError, IntegrityError, UsageError
+from darkknowledge.errors import BusyError, DataError, IntegrityError, Interrupted, UsageError
 from darkknowledge.pipeline._progress import RowsProgress
 from darkknowledge.pipeline.settings import CodecSettings
+from darkknowledge.training.signals import stop_request
 from darkknowledge.transfer import Identity, Plan, TransferSet, build
 from darkknowledge.transfer.codec import Codec, choose
 from darkknowledge.transfer.codec import build as build_codec
@@ -106,7 +108,7 @@ def record_rows(
     examples = f"{len(plan.keys) // plan.identity.views:,} pictures × {plan.identity.views}" if plan.identity.views > 1 else "one a picture"
     report(f"recording {len(plan.keys):,} answers ({examples}), {plan.bytes / 1e6:,.1f} MB as {plan.identity.codec.name}, into {out}")
     try:
-        with RowsProgress(console, out.name, shown=progress) as watch:
+        with RowsProgress(console, out.name, shown=progress) as bar, _stopped_between_batches(bar, out) as watch:
             return build(
                 out,
                 plan,
@@ -119,6 +121,24 @@ def record_rows(
             )
     finally:
         recording.teacher.to("cpu")
+
+
+@contextmanager
+def _stopped_between_batches(bar: RowsProgress, out: Path) -> Iterator[Callable[[int, int, int], None]]:
+    """The bar, and after it an end where SIGINT or SIGTERM asked for one.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    with stop_request() as stop:
+
+        def watch(done: int, total: int, before: int) -> None:
+            bar(done, total, before)
+            if stop.signal is not None:
+                what = f"stopped by signal {stop.signal} after {before + done:,} of {total:,} rows; the files that are finished are kept"
+                raise Interrupted(what, signal=stop.signal, where=str(out), fix="the same command goes on with them")
+
+        yield watch
 
 
 def find_or_record(recording: Recording, folder: Path, *, device: str, progress: bool, console: Console, report: Report) -> TransferSet:

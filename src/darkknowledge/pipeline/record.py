@@ -124,7 +124,8 @@ def _require_writable(out: Path) -> None:
     """
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-        raise storage_error(OSError(errno.EACCES, os.strerror(errno.EACCES), str(there)), out)
+        reason = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        raise storage_error(OSError(reason, os.strerror(reason), str(there)), out)
 
 
 def _part(settings: RecordSettings) -> tuple[int, int] | None:

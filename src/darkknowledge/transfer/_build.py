@@ -73,6 +73,8 @@ def build(
         facts = _begin(folder, plan)
         if facts is not None and _record(folder, plan, recorder, part, report, watch):
             _complete(folder, plan, facts, report)
+    if facts is None:
+        return _finished(folder, plan)
     return TransferSet.open(folder) if (folder / MANIFEST).is_file() else None
 
 
@@ -95,7 +97,7 @@ def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int],
             write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch))
     missing = len(plan.shards) - len(finished_shards(folder, plan))
     if missing:
-        report(f"Part {part[0]} of {part[1]} is recorded; {missing} of {len(plan.shards)} shards are missing.")
+        report(f"Part {part[0] + 1} of {part[1]} is recorded; {missing} of {len(plan.shards)} shards are missing.")
     return not missing
 
 
@@ -171,10 +173,10 @@ def _begun(folder: Path) -> dict[str, Any] | None:
     """What ``plan.json`` holds; None where there is none, or not any more."""
     try:
         return read_canonical(folder / PLAN)
-    except IntegrityError:
-        if os.path.lexists(folder / PLAN):
-            raise
-        return None
+    except IntegrityError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def _require_same_plan(found: dict[str, Any], plan: Plan, folder: Path) -> None:

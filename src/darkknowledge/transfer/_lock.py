@@ -63,8 +63,9 @@ def _held(path: Path, *, shared: bool) -> Iterator[int]:
     descriptor = _locked(path, shared=shared)
     try:
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without saying whose it is, and what comes next explains
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
         yield descriptor
     finally:
         os.close(descriptor)
