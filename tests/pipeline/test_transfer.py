@@ -312,10 +312,13 @@ def test_a_damaged_set_beside_the_teacher_is_passed_over_and_recorded_anew(teach
     assert (weights(tmp_path / "first") == weights(tmp_path / "second")).all()
 
 
-def test_parts_recorded_one_by_one_give_the_bytes_of_the_undivided_set(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_recorded_one_by_one_give_the_bytes_of_the_undivided_set(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     options: dict[str, Any] = {"views": 3, "shard_rows": 700, "batch_size": 100, "progress": False}
     whole = darkknowledge.record(teacher, JITTER, tmp_path / "whole", **options)
     assert darkknowledge.record(teacher, JITTER, tmp_path / "parts", shard="2/2", **options) is None
+    assert "Part 2 of 2 is recorded" in capsys.readouterr().err, "parts are counted as shard=2/2 counts them"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(UsageError, match="torchrun"):
