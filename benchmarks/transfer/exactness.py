@@ -3,11 +3,10 @@
     python benchmarks/transfer/exactness.py TEACHER_RUN DATA_ROOT
 
 The teacher is a run on MNIST (`dk train data=mnist data.augment=jitter data.validation=5000 …`). Its answers to two shifted views of each picture are
-recorded as float32, float16 and uint8. Then, in four parts:
+recorded as float32, float16 and uint8, in batches of 256. Then:
 
-- ``steps``: a student takes an epoch of steps with the live teacher, in batches of 100, while the recording had 256. At every step its loss and its
-  gradient are computed from each store too.
-- ``same_size``: the same in batches of 256, as a student of the usual settings has them.
+- ``batches_of_…``: a student takes an epoch of steps with the live teacher. At every step its loss and its gradient are computed from each store too.
+  With batches of one picture, whose products are computed in another way, that is shown for the first 1,000 pictures and float32.
 - ``same_batches``: the very batches of the recording, in its order. From float32 everything must be equal bit for bit.
 - ``students``: whole students of each source. Those of one seed share initial weights, order and views.
 
@@ -22,8 +21,9 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
@@ -60,8 +60,14 @@ def main(run: str, root: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sets = {codec: record(run, settings, Path(folder) / codec, codec) for codec in CODECS}
         results: dict[str, Any] = {"environment": environment(), "bounds": BOUNDS}
-        for name, part in (("steps", steps), ("same_size", same_size), ("same_batches", same_batches), ("students", students)):
-            results[name] = part(data, teacher, sets)
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            **{f"batches_of_{size}": partial(steps, data, teacher, sets, size) for size in (256, 100)},
+            "batches_of_1": partial(one_by_one, data, teacher, sets),
+            "same_batches": partial(same_batches, data, teacher, sets),
+            "students": partial(students, data, teacher, sets),
+        }
+        for name, part in parts.items():
+            results[name] = part()
             print(name, json.dumps(results[name])[:2000], file=sys.stderr, flush=True)
             RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
@@ -78,15 +84,16 @@ def new_student(data: Dataset, seed: int) -> Network:
     return model.build("hinton_mlp", num_classes=10, input_shape=data.input_shape, **options)
 
 
-def steps(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet], batch_size: int = 100) -> dict[str, Any]:
+def steps(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet], batch_size: int) -> dict[str, Any]:
     """An epoch in a training run's order and views."""
     positions, views = Passes(data.train.ids, Recipe(epochs=EPOCHS, batch_size=batch_size, views=VIEWS)).epoch(0)
     return compared(data, teacher, sets, data.train.batches(positions, batch_size=batch_size, views=views))
 
 
-def same_size(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet]) -> dict[str, Any]:
-    """The same in batches of the recording's size."""
-    return steps(data, teacher, sets, BATCH)
+def one_by_one(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet]) -> dict[str, Any]:
+    """The first pictures of that epoch, each a batch of its own."""
+    positions, views = (part[:1000] for part in Passes(data.train.ids, Recipe(epochs=EPOCHS, views=VIEWS)).epoch(0))
+    return compared(data, teacher, {"float32": sets["float32"]}, data.train.batches(positions, batch_size=1, views=views))
 
 
 def same_batches(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet]) -> dict[str, Any]:
@@ -135,9 +142,7 @@ class Step:
             "gradient": ((other.gradient - self.gradient).norm() / self.gradient.norm()).item(),
             "gradient_largest_entry": ((other.gradient - self.gradient).abs().max() / self.gradient.abs().max()).item(),
             "of_proven": torch.where(off > 1e-3, moved / (ALPHA * off), 0.0).max().item(),
-            "steps_equal_bit_for_bit": all(
-                torch.equal(*pair) for pair in ((self.answer, other.answer), (self.loss, other.loss), (self.gradient, other.gradient))
-            ),
+            "steps_equal_bit_for_bit": all(torch.equal(getattr(self, name), getattr(other, name)) for name in ("answer", "loss", "gradient")),
         }
 
 
@@ -184,11 +189,9 @@ def students(data: Dataset, teacher: Teacher, sets: Mapping[str, TransferSet]) -
         "validation": len(data.validation),
         "errors": errors,
         "nll": nll,
-        "mean": {name: mean(values) for name, values in errors.items()},
-        "sd_of_seeds": {name: stdev(values) for name, values in errors.items()},
+        "mean_and_sd_of_errors": {name: (mean(values), stdev(values)) for name, values in errors.items()},
         "differences_to_live": differences,
-        "mean_difference": {name: mean(values) for name, values in differences.items()},
-        "sd_of_differences": {name: stdev(values) for name, values in differences.items()},
+        "mean_and_sd_of_differences": {name: (mean(values), stdev(values)) for name, values in differences.items()},
     }
 
 
