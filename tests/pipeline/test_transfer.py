@@ -318,7 +318,7 @@ def test_parts_recorded_one_by_one_give_the_bytes_of_the_undivided_set(
     options: dict[str, Any] = {"views": 3, "shard_rows": 700, "batch_size": 100, "progress": False}
     whole = darkknowledge.record(teacher, JITTER, tmp_path / "whole", **options)
     assert darkknowledge.record(teacher, JITTER, tmp_path / "parts", shard="2/2", **options) is None
-    assert "Part 2 of 2 is recorded" in capsys.readouterr().err, "parts are counted as shard=2/2 counts them"
+    assert "part 2 of 2 is recorded" in capsys.readouterr().err, "parts are counted as shard=2/2 counts them"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(UsageError, match="torchrun"):

@@ -61,7 +61,7 @@ def test_a_set_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
     assert again is not None
     assert teacher.asked == asked
     assert content(tmp_path / "set") == before
-    assert lines == [f"{tmp_path / 'set'} is recorded already."]
+    assert lines == [f"{tmp_path / 'set'} is recorded already"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     build(tmp_path / "set", plan, teacher=teacher, examples=examples, report=lines.append, watch=lambda *numbers: seen.append(numbers))
     assert content(tmp_path / "set") == content(tmp_path / "whole")
     assert teacher.asked == 100 - 32
-    assert lines[0].endswith("2 of 7 shards are there.")
+    assert lines[0].endswith("2 of 7 files are there")
     assert seen[0] == (8, 100, 32)
     assert seen[-1] == (68, 100, 32)
 

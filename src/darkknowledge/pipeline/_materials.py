@@ -222,9 +222,11 @@ def examine_teacher(teacher: Teacher, data: Dataset, *, temperature: float, chec
         IntegrityError: its classes are not the data's, or its accuracy is near chance.
     """
     check_pairing(teacher.class_names, data.class_names)
-    if not len(data.validation):
+    # Where nothing is labelled there is no accuracy to measure, and the training pictures show as well how soft the targets are.
+    shown = data.validation if len(data.validation) or has_labels(data) else data.train
+    if not len(shown):
         raise DataError("there is no validation split to measure the teacher on", fix="set data.validation above 0, for example 0.1")
-    found = examine(teacher.to("cpu"), data.validation, temperature=temperature)
+    found = examine(teacher.to("cpu"), shown, temperature=temperature)
     if found.accuracy is not None:
         report(
             f"teacher: accuracy {found.accuracy:.2%} on {found.labelled:,} validation examples; its soft targets at temperature {temperature:g} hold "

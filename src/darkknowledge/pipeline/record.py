@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,9 +26,8 @@ from darkknowledge.pipeline._materials import (
 )
 from darkknowledge.pipeline._recording import Recording, codec_for, identify, record_rows
 from darkknowledge.pipeline.settings import USUAL, RecordSettings, validate
-from darkknowledge.runs.files import storage_error
 from darkknowledge.training.precision import resolve_device
-from darkknowledge.transfer import Plan, TransferSet
+from darkknowledge.transfer import Plan, TransferSet, require_place
 
 LOOKED_AT = USUAL["distillation"]["temperature"]
 """Where the teacher's soft targets are looked at; students may choose any temperature later."""
@@ -87,9 +85,9 @@ def record_from(
     part = _part(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    require_place(settings.out)
     if teacher is None:
         require_teacher(settings.teacher)
-    _require_writable(settings.out)
     found = data or load_data(settings.data)
     prints: list[str] = []
     if teacher is None:
@@ -99,11 +97,7 @@ def record_from(
     report(found.describe())
     if len(found.validation):
         examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
-    device = resolve_device(settings.device, key="device")
-    made = record_rows(recording, settings.out, part=part, device=device, progress=settings.progress, console=console, report=report)
-    if made is None:
-        report(f"this part is recorded; {settings.out} is finished by whoever records the last")
-    return made
+    return record_rows(recording, settings.out, part=part, device=_device(settings), progress=settings.progress, console=console, report=report)
 
 
 def _plan(settings: RecordSettings, teacher: Teacher, data: Dataset, prints: Sequence[str]) -> Recording:
@@ -116,16 +110,11 @@ def _plan(settings: RecordSettings, teacher: Teacher, data: Dataset, prints: Seq
     return Recording(teacher, data, plan)
 
 
-def _require_writable(out: Path) -> None:
-    """Look whether the folder can be made, before the teacher is loaded.
-
-    Raises:
-        ResourceError: it cannot be written.
-    """
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-        reason = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
-        raise storage_error(OSError(reason, os.strerror(reason), str(there)), out)
+def _device(settings: RecordSettings) -> str:
+    """The device of this process: each of ``torchrun`` has an accelerator of its own, as far as there are any."""
+    device = resolve_device(settings.device, key="device")
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    return f"cuda:{local % torch.cuda.device_count()}" if device == "cuda" else device
 
 
 def _part(settings: RecordSettings) -> tuple[int, int] | None:

@@ -9,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("darkknowledge", "torch", "lightning-fabric", "numpy", "timm", "torchvision", "scikit-learn", "hydra-core", "pydantic", "safetensors")
+PACKAGES = (
+    *("darkknowledge", "torch", "lightning-fabric", "numpy", "pyarrow", "timm", "torchvision", "scikit-learn"),
+    *("hydra-core", "pydantic", "safetensors"),
+)
 
 
 def environment() -> dict[str, Any]:

@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from darkknowledge.transfer._build import build
+    from darkknowledge.transfer._build import build, require_place
     from darkknowledge.transfer._dataset import TransferDataset
     from darkknowledge.transfer._describe import Description, describe
     from darkknowledge.transfer._export import export
@@ -43,6 +43,7 @@ _HOMES = {
     "describe": "_describe",
     "export": "_export",
     "faults": "_verify",
+    "require_place": "_build",
     "require_same": "_identity",
     "verify": "_verify",
 }
@@ -61,6 +62,7 @@ __all__ = [
     "describe",
     "export",
     "faults",
+    "require_place",
     "require_same",
     "verify",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -60,9 +61,9 @@ def build(
     if not 0 <= part[0] < part[1]:
         raise UsageError(f"part {part[0]} of {part[1]}", fix="with n parts, give i from 0 to n - 1")
     if found := _finished(folder, plan):
-        report(f"{folder} is recorded already.")
+        report(f"{folder} is recorded already")
         return found
-    _refuse_strangers(folder)
+    require_place(folder)
     recorder = Recorder(teacher, examples, plan.identity, device=device)
     recorder.require(plan.keys)
     try:
@@ -84,7 +85,7 @@ def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int],
     kept = finished_shards(folder, plan)
     before, total = (sum(len(plan.shard_keys(number)) for number in numbers) for numbers in (kept.keys() & set(mine), mine))
     if kept:
-        report(f"Going on with {folder}: {len(kept)} of {len(plan.shards)} shards are there.")
+        report(f"going on with {folder}: {len(kept)} of {len(plan.shards)} files are there")
     done = 0
 
     def after_batch(rows: int) -> None:
@@ -97,7 +98,7 @@ def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int],
             write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch))
     missing = len(plan.shards) - len(finished_shards(folder, plan))
     if missing:
-        report(f"Part {part[0] + 1} of {part[1]} is recorded; {missing} of {len(plan.shards)} shards are missing.")
+        report(f"part {part[0] + 1} of {part[1]} is recorded; whoever records the last of {missing} missing files finishes {folder}")
     return not missing
 
 
@@ -105,11 +106,11 @@ def _complete(folder: Path, plan: Plan, facts: dict[str, Any], report: Report) -
     """Write the manifest; several parts may do so at once, with the same bytes."""
     statistics = commit(folder, plan, environment=facts)
     (folder / PLAN).unlink(missing_ok=True)
-    report(f"Recorded {statistics.rows:,} rows in {len(plan.shards)} shards, {plan.bytes / 1e6:,.1f} MB: {folder}")
+    report(f"recorded {statistics.rows:,} answers in {len(plan.shards)} files, {plan.bytes / 1e6:,.1f} MB")
     if statistics.flat and statistics.first_flat is not None:
         example, view = divmod(statistics.first_flat, plan.identity.views)
         report(
-            f"Warning: all logits are equal in {statistics.flat:,} of {statistics.rows:,} rows, the first for id {example}"
+            f"warning: all logits are equal in {statistics.flat:,} of {statistics.rows:,} rows, the first for id {example}"
             + (f", view {view}" if plan.identity.views > 1 else "")
             + ": they teach nothing. Look at these pictures and at the teacher."
         )
@@ -130,7 +131,17 @@ def _finished(folder: Path, plan: Plan) -> TransferSet | None:
     return found
 
 
-def _refuse_strangers(folder: Path) -> None:
+def require_place(out: str | os.PathLike[str]) -> None:
+    """Look whether a set can be recorded in the folder ``out``, so that a mistake is found before a teacher is loaded.
+
+    Raises:
+        UsageError: ``out`` holds something else.
+        ResourceError: it, or the folder where it would be made, can't be written.
+    """
+    folder = Path(out)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if there.is_dir() and not (folder / MANIFEST).is_file() and not os.access(there, os.W_OK | os.X_OK):
+        raise storage_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", where=str(folder), fix="choose another folder with out=…")
     if not folder.exists():
