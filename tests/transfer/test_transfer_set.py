@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import Tensor
 from darkknowledge.contract import Batch, Output
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.transfer import LoadedSet, Plan, RecordedTeacher, TopKOutput, TransferSet, build
-from darkknowledge.transfer._lookup import Lookup, gather
+from darkknowledge.transfer._lookup import Lookup
 from reference.transfer import decode, read, soft_target
 from transfer.small import Linear, Points, every_row, identity_of, plan_of, points, recorded
 
@@ -128,16 +130,6 @@ def test_ids_that_are_none_are_refused(ids: Any, tmp_path: Path) -> None:
         made[ids]
 
 
-def test_gathering_from_many_shards_is_a_take_from_all() -> None:
-    generator = np.random.default_rng(0)
-    for count, shard_rows in ((300, 1), (1000, 333), (70_000, 250), (512, 512)):
-        column = generator.integers(0, 1 << 40, count)
-        shards = [column[start : start + shard_rows] for start in range(0, count, shard_rows)]
-        rows = generator.integers(0, count, 500)
-        assert (gather(shards, rows, shard_rows=shard_rows) == column[rows]).all()
-        assert len(gather(shards, rows[:0], shard_rows=shard_rows)) == 0
-
-
 def test_a_gap_within_a_shard_or_between_shards_is_no_row() -> None:
     for keys in ([[0, 1, 2], [4, 5]], [[0, 1, 3], [4, 5]], [[5, 6, 9], [10]]):
         lookup = Lookup([np.array(part) for part in keys], shard_rows=3)
@@ -228,6 +220,19 @@ def test_parts_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
     shard.symlink_to(tmp_path / "moved.arrow")
     with pytest.raises(IntegrityError, match="is a link"):
         TransferSet.open(made.path)
+
+
+def _answers(made: TransferSet, ids: list[int]) -> list[list[float]]:
+    rows: list[list[float]] = made[ids].logits().tolist()
+    return rows
+
+
+def test_a_set_goes_to_a_spawned_worker_as_its_path(tmp_path: Path) -> None:
+    sets = [recorded(tmp_path / str(shard_rows), shard_rows=shard_rows) for shard_rows in (1000, 16)]
+    assert all(len(pickle.dumps(made)) < 1000 for made in sets)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as worker:
+        for made, found in zip(sets, worker.map(_answers, sets, [[1005, 1001]] * 2), strict=True):
+            assert found == _answers(made, [1005, 1001])
 
 
 def test_many_threads_read_the_same(tmp_path: Path) -> None:

@@ -27,9 +27,10 @@ class Lookup:
     def rows_of(self, keys: NDArray[np.int64]) -> tuple[Rows, NDArray[np.bool_] | None]:
         """The row of each key, and which keys have none (their rows mean nothing); None where all have one."""
         if self.contiguous:
-            rows = keys - self.first
-            # As unsigned numbers the negative ones are the largest, so that one comparison finds both sides.
-            if not len(rows) or rows.view(np.uint64).max() < self.rows:
+            rows = keys - self.first if self.first else keys
+            # As unsigned numbers the negative ones are the largest, so that one comparison finds both sides. (`argmax` is faster than `max`.)
+            unsigned = rows.view(np.uint64)
+            if not len(rows) or unsigned[unsigned.argmax()] < self.rows:
                 return rows, None
         rows = self.at_least(keys)
         absent = rows == self.rows
@@ -56,22 +57,22 @@ class Lookup:
 def gather(columns: Sequence[NDArray[Any]], rows: Rows, *, shard_rows: int) -> NDArray[Any]:
     """The items at ``rows`` of a column that is cut into shards.
 
-    One ``take`` a shard, over rows that are sorted by shard, and one to put them back. Sorting numbers of one or two bytes is a pass over them.
+    One ``take`` a shard, over rows that are sorted by shard, and one ``put`` to their places. Sorting numbers of one or two bytes takes a pass each.
     """
     if len(columns) == 1:
         return columns[0].take(rows)
     shards = rows // shard_rows
     inside = rows - shards * shard_rows  # several times faster than the remainder
-    small = shards.astype(np.min_scalar_type(len(columns) - 1))
+    numbers = np.arange(len(columns)).astype(np.min_scalar_type(len(columns) - 1))
+    small = shards.astype(numbers.dtype)
     order = small.argsort(kind="stable")
-    inside, small = inside.take(order), small.take(order)
-    ends = small.searchsorted(np.arange(1, len(columns), dtype=small.dtype)).tolist()
-    taken, start = np.empty(len(rows), columns[0].dtype), 0
-    for column, end in zip(columns, (*ends, len(rows)), strict=True):
+    inside = inside.take(order)
+    items, by_shard = np.empty(len(rows), columns[0].dtype), np.empty(len(rows), columns[0].dtype)
+    start = 0
+    for column, end in zip(columns, small.searchsorted(numbers, "right", order).tolist(), strict=True):
         if start < end:
             # Every row is in range; saying so spares a copy of what is taken.
-            column.take(inside[start:end], None, taken[start:end], "clip")
+            column.take(inside[start:end], None, by_shard[start:end], "clip")
         start = end
-    back = np.empty_like(order)
-    back[order] = np.arange(len(rows))
-    return taken.take(back)
+    items.put(order, by_shard, "clip")
+    return items

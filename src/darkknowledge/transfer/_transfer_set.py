@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darkknowledge.contract import Answer, Batch
-from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.errors import UsageError
+from darkknowledge.transfer._checks import captured_mass, checked_manifest, require_captured, require_same_inputs
 from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._keys import Numbers, keys_of, missing
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_canonical, shard_count
-from darkknowledge.transfer._lookup import Lookup, gather
+from darkknowledge.transfer._lookup import Lookup, Rows, gather
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._output import answer_of, members_of, weights_of
 from darkknowledge.transfer._shard import Columns, map_columns
-from darkknowledge.transfer.codec.topk import TopK, undeclared
+from darkknowledge.transfer._side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from darkknowledge.transfer._loaded import LoadedSet
@@ -38,8 +37,7 @@ class TransferSet:
     def __init__(self, path: Path, manifest: Manifest, shards: tuple[Columns, ...]) -> None:
         self.path, self._manifest, self.shards = path, manifest, shards
         self._lookup = Lookup([shard.keys for shard in shards], shard_rows=manifest.shard_rows)
-        # A row as one item of raw bytes is the form that NumPy takes fastest.
-        self._answers = [shard.answers.view(f"V{shard.answers.shape[1]}")[:, 0] for shard in shards]
+        self._take = self._fastest_take()
         self._weights = weights_of(manifest.identity)
 
     @classmethod
@@ -51,10 +49,7 @@ class TransferSet:
             IntegrityError: it is not finished, damaged, or has parts outside its folder.
         """
         folder = Path(path)
-        if not (folder / MANIFEST).is_file():
-            raise _no_set(folder)
-        manifest = Manifest.read(folder)
-        _check_sizes(folder, manifest)
+        manifest = checked_manifest(folder)
         width = manifest.identity.bytes_per_answer
         shards = (map_columns(folder / f"{name}.arrow", rows=manifest.rows_of(number), width=width) for number, name in enumerate(manifest.shards))
         return cls(folder, manifest, tuple(shards))
@@ -164,8 +159,7 @@ class TransferSet:
         Raises:
             DataError: a row is not there.
         """
-        taken = gather(self._answers, self._rows(keys), shard_rows=self._manifest.shard_rows)
-        return taken.view(np.uint8).reshape(len(keys), self.identity.bytes_per_answer)
+        return self._take(self._rows(keys)).view(np.uint8).reshape(len(keys), self.identity.bytes_per_answer)
 
     def load(self, *, device: torch.device | str = "cpu", ids: Numbers | None = None, views: Numbers | None = None) -> LoadedSet:
         """The answers in the memory of a device: all, or those to ``views`` (N,) of the examples ``ids`` (N,); errors as ``set[ids]``."""
@@ -191,14 +185,7 @@ class TransferSet:
         """
         rows = self._rows(keys_of(batch.ids, batch.views, per_example=self.views))
         recorded = gather([shard.input_crc32 for shard in self.shards], rows, shard_rows=self._manifest.shard_rows)
-        wrong = np.flatnonzero(recorded != checksums(batch.inputs))
-        if len(wrong):
-            raise IntegrityError(
-                f"the pictures are not the ones that the teacher saw: {len(wrong)} of {len(batch)} differ, first id {int(batch.ids[wrong[0]])}",
-                where=str(self.path),
-                why="the soft target of one picture would be taught for another",
-                fix="use the data, the transform and the seed that the set was recorded with, or record it anew",
-            )
+        require_same_inputs(recorded, batch, where=str(self.path))
 
     def captured_mass(self, temperature: float) -> float:
         """The mean share of the soft target at ``temperature`` that lies on recorded classes: 1 for a codec that keeps all.
@@ -206,12 +193,7 @@ class TransferSet:
         Raises:
             UsageError: the temperature was not declared when the set was recorded.
         """
-        captured = self._manifest.statistics.captured
-        if captured is None or self.temperatures is None:
-            return 1.0
-        if temperature not in self.temperatures:
-            raise undeclared(temperature, self.temperatures)
-        return captured[self.temperatures.index(temperature)]
+        return captured_mass(self._manifest, temperature)
 
     def require_temperature(self, temperature: float, *, least: float = 0.9) -> None:
         """Refuse to distill at a temperature where the set knows too little of the soft target.
@@ -219,52 +201,19 @@ class TransferSet:
         Raises:
             UsageError: the temperature was not declared, or the mean captured share is below ``least``.
         """
-        mass, codec = self.captured_mass(temperature), self.identity.codec
-        if mass < least and isinstance(codec, TopK):
-            raise UsageError(
-                f"at temperature {temperature:g} the {codec.k} recorded of {codec.classes} classes hold {mass:.3f} of the soft target, "
-                f"and {least:g} is wanted",
-                where=str(self.path),
-                why="the rest is spread evenly over the other classes, so most of what the student learns would be made up",
-                fix="use a lower temperature, or record the set with a larger k or with codec=uint8",
-            )
+        require_captured(self._manifest, temperature, least=least, where=str(self.path))
 
-    def _rows(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _fastest_take(self) -> Callable[[Rows], NDArray[np.void]]:
+        width, shard_rows = self.identity.bytes_per_answer, self._manifest.shard_rows
+        # A row as one item of raw bytes is the form that NumPy takes fastest.
+        answers = [shard.answers.view(f"V{width}")[:, 0] for shard in self.shards]
+        if len(answers) == 1:
+            return answers[0].take
+        files = [self.path / f"{name}.arrow" for name in self._manifest.shards]
+        return side_by_side(files, width=width, shard_rows=shard_rows) or partial(gather, answers, shard_rows=shard_rows)
+
+    def _rows(self, keys: NDArray[np.int64]) -> Rows:
         rows, absent = self._lookup.rows_of(keys)
         if absent is not None:
             raise missing(keys[absent], len(keys), per_example=self.views, where=str(self.path))
         return rows
-
-
-def checksums(inputs: Tensor) -> NDArray[np.uint32]:
-    """CRC-32 (B,) of each input's bytes as little-endian float32, in the order of its axes."""
-    flat = inputs.detach().to("cpu", torch.float32).contiguous().view(len(inputs), -1).numpy()
-    return np.fromiter(map(zlib.crc32, flat), np.uint32, len(flat))
-
-
-def _check_sizes(folder: Path, manifest: Manifest) -> None:
-    for part in (folder / SHARDS, *(folder / name for name in manifest.files)):
-        if part.is_symlink():
-            raise IntegrityError(f"{part.name} is a link", where=str(part), why="a transfer set holds its own files", fix="copy the files, not links")
-    for name, (size, _) in manifest.files.items():
-        found = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if found != size:
-            what = f"{name} is missing" if found is None else f"{name} has {found} bytes, {size} were written"
-            raise IntegrityError(what, where=str(folder / name), fix=AGAIN)
-
-
-def _no_set(folder: Path) -> IntegrityError | UsageError:
-    if not (folder / PLAN).is_file():
-        what = f"there is no transfer set at {folder}" if folder.is_dir() else f"there is no folder {folder}"
-        return UsageError(what, where=str(folder), fix=f"give the folder that holds a {MANIFEST} and {SHARDS}/")
-    try:
-        content = read_canonical(folder / PLAN)
-        count = shard_count(int(content["rows"]), int(content["shard_rows"]))
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        return IntegrityError(f"{PLAN} describes no build", where=str(folder / PLAN), why=str(error), fix=AGAIN)
-    done = len(list((folder / SHARDS).glob("*.json")))
-    return IntegrityError(
-        f"the transfer set {folder} is not finished: {done} of {count} shards",
-        where=str(folder),
-        fix="record it again with the same settings, which goes on where it stopped",
-    )

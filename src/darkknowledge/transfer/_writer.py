@@ -12,9 +12,9 @@ from torch import Tensor
 
 from darkknowledge.contract import IGNORED, PLAIN, Batch, Examples, Output, Teacher
 from darkknowledge.errors import DataError, IntegrityError, UsageError
+from darkknowledge.transfer._checks import checksums
 from darkknowledge.transfer._identity import Identity, require_same_transform
 from darkknowledge.transfer._shard import Columns
-from darkknowledge.transfer._transfer_set import checksums
 
 
 class Recorder:
