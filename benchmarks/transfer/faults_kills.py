@@ -123,10 +123,11 @@ class Fuse:
             self.left -= 1
             if self.left == 0 and not self.after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = function(*arguments, **named)
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return function(*arguments, **named)
+            finally:  # a call may fail, such as one that removes what is not there
+                if self.left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return burning
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_parquet(folder / "bees_ants", ["bees", "ants"])
     write_parquet(folder / "label_7", ["ants", "bees"], labels=[0, 1, 0, 7])
     darkknowledge.train(TINY, {"name": "parquet", "root": folder / "ants_bees"}, out=folder / "runs" / "ants_bees", **teach)
+    quiet = {"shard_rows": 512, "threads": 1, "progress": False}
+    darkknowledge.record(folder / "runs" / "teacher", "digits", folder / "sets" / "whole", **quiet)
+    darkknowledge.record(folder / "runs" / "teacher", "digits", folder / "sets" / "half", shard="1/2", **quiet)
+    shutil.copytree(folder / "sets" / "whole", folder / "sets" / "altered")
+    shard = folder / "sets" / "altered" / "shards" / "00001-of-00003.arrow"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     write_pictures(folder / "empty_class", {"ants": 4, "bees": 0})
     write_pictures(folder / "corrupt", {"ants": 4, "bees": 4})
     (folder / "corrupt" / "train" / "bees" / "2.png").write_bytes(b"no picture")
@@ -53,3 +61,15 @@ def world(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder above as the current one."""
     monkeypatch.chdir(made)
     return made
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

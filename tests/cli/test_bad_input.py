@@ -24,6 +24,7 @@ USAGE, DATA, INTEGRITY, RESOURCE, BUSY = 2, 3, 4, 5, 7
 ABSENT_DEVICE = "cuda" if sys.platform == "darwin" else "mps"
 
 TEACHER = "distill teacher=runs/teacher"
+RECORD = "record teacher=runs/teacher out=new"
 MISTAKES: list[tuple[str, int, list[str]]] = [
     # Words that are no words of ours
     ("", USAGE, ["no stage is named", "distill", "dk --help"]),
@@ -129,6 +130,60 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("evaluate run=runs/unfinished", USAGE, ["is not finished"]),
     ("evaluate run=runs/ants_bees root=bees_ants", INTEGRITY, ["the data is not what runs/ants_bees was trained on", "root=…"]),
     ("evaluate run=runs/ants_bees root=nowhere", DATA, ["the data folder nowhere does not exist"]),
+    # Recording
+    ("record", USAGE, ["out is missing", "give out=…"]),
+    ("record out=new", USAGE, ["no teacher is named", "teacher=runs/…"]),
+    ("record teacher=runs/teecher out=new", USAGE, ["runs/teecher is no run folder", "Did you mean 'runs/teacher'?"]),
+    ("record teacher=runs/altered out=new", INTEGRITY, ["model.safetensors is not the file that was written"]),
+    ("record teacher=runs/untrained out=new", INTEGRITY, ["the teacher's accuracy is"]),
+    ("record teacher=runs/ants_bees out=new", INTEGRITY, ["teacher has 2 classes"]),
+    (f"{RECORD} veiws=3", USAGE, ["unknown key 'veiws'", "Did you mean 'views'?"]),
+    (f"{RECORD} views=0", USAGE, ["views=0 must be greater than or equal to 1"]),
+    (f"{RECORD} shard=5/4", USAGE, ["shard='5/4': a part is written i/n with i from 1 to n, such as 2/4"]),
+    (f"{RECORD} shard=0/4", USAGE, ["a part is written i/n"]),
+    (f"{RECORD} shard=2", USAGE, ["shard=2: a part is written i/n"]),
+    (f"{RECORD} codec=uint9", USAGE, ["codec='uint9' must be 'float16', 'float32', 'uint8' or 'topk'"]),
+    (f"{RECORD} top_k=3 codec=float16", USAGE, ["top_k and temperatures belong to codec=topk, and codec=float16 keeps every class"]),
+    (f"{RECORD} top_k=11", USAGE, ["k=11 of 10 classes"]),
+    (f"{RECORD} codec=topk temperatures=[4,2]", USAGE, ["temperatures (4.0, 2.0)", "ascending"]),
+    (f"{RECORD} batch_size=0", USAGE, ["batch_size=0 must be greater than or equal to 1"]),
+    (f"{RECORD} precision=fp16", USAGE, ["precision='fp16' must be 'fp32' or 'bf16'"]),
+    (f"{RECORD} device={ABSENT_DEVICE}", RESOURCE, [f"no {ABSENT_DEVICE} device", "device=auto"]),
+    (f"{RECORD} data=mnits", USAGE, ["no data 'mnits'", "Did you mean 'mnist'?"]),
+    ("record teacher=runs/teacher out=ants_bees", USAGE, ["ants_bees holds something else than a transfer set", "never writes among other files"]),
+    ("record teacher=runs/teacher out=file", USAGE, ["file is a file, not a folder"]),
+    ("record teacher=runs/teacher out=file/set", RESOURCE, ["cannot write set: Not a directory"]),
+    ("record teacher=runs/teacher out=sets/whole codec=float32", INTEGRITY, ["another codec: float16, wanted is float32", "out=…"]),
+    ("record teacher=runs/teacher out=sets/half batch_size=8", INTEGRITY, ["another batch_size: 256, wanted is 8", "go on with the settings"]),
+    ("record teacher=runs/teacher out=sets/half data.augment=jitter", INTEGRITY, ["another transform: plain, wanted is shift"]),
+    # Transfer sets
+    ("distill transfer=sets/nowhere", USAGE, ["there is no folder sets/nowhere", "manifest.json"]),
+    ("distill transfer=file", USAGE, ["file is a file, not the folder of a transfer set"]),
+    ("distill transfer=ants_bees", USAGE, ["there is no transfer set at ants_bees"]),
+    ("distill transfer=sets/half", INTEGRITY, ["sets/half is not finished: 2 of 3 shards", "record it again with the same settings"]),
+    ("distill transfer=sets/whole data.augment=jitter", INTEGRITY, ["another transform: plain, wanted is shift"]),
+    ("distill transfer=sets/whole data=parquet data.root=ants_bees", INTEGRITY, ["sets/whole"]),
+    ("distill transfer=sets/whole transfer.mode=live", USAGE, ["transfer: a recorded set is named, and mode=live asks the teacher"]),
+    ("distill transfer=sets/whole transfer.codec=uint8", USAGE, ["transfer: a recorded set is named, and codec"]),
+    (f"{TEACHER} transfer.least_mass=2", USAGE, ["transfer.least_mass=2 must be less than or equal to 1"]),
+    (f"{TEACHER} transfer.mode=alive", USAGE, ["transfer.mode='alive' must be 'recorded' or 'live'"]),
+    (f"{TEACHER} transfer.top_k=3 transfer.codec=float16", USAGE, ["transfer: top_k and temperatures belong to codec=topk"]),
+    ("transfer", USAGE, ["action is missing"]),
+    ("transfer show", USAGE, ["path is missing"]),
+    ("transfer shwo sets/whole", USAGE, ["action='shwo' must be 'show' or 'export'"]),
+    ("transfer show sets/nowhere", USAGE, ["there is no folder sets/nowhere"]),
+    ("transfer show sets/half", INTEGRITY, ["not finished: 2 of 3 shards"]),
+    ("transfer show sets/whole set.parquet", USAGE, ["export is followed by the set and the file to write, show by the set alone"]),
+    ("transfer export sets/whole", USAGE, ["export is followed by the set and the file to write"]),
+    ("transfer export sets/whole file", USAGE, ["file exists", "an export never replaces a file"]),
+    ("transfer export sets/whole nowhere/set.parquet", RESOURCE, ["cannot write set.parquet: No such file or directory"]),
+    ("verify", USAGE, ["path is missing"]),
+    ("verify sets/nowhere", USAGE, ["there is no folder sets/nowhere"]),
+    ("verify file", USAGE, ["file is a file"]),
+    ("verify sets/half", INTEGRITY, ["not finished: 2 of 3 shards"]),
+    ("verify sets/altered", INTEGRITY, ["1 files of sets/altered", "shards/00001-of-00003.arrow: has another SHA-256 than was written"]),
+    ("verify runs/altered", INTEGRITY, ["model.safetensors is not the file that was written"]),
+    ("verify sets/whole sets/half", USAGE, ["'sets/half' is no key=value", "for example: dk verify"]),
 ]
 
 
@@ -188,18 +243,6 @@ def test_a_full_disk_is_found_before_training(dk: Program, world: Path, monkeypa
     assert done.code == RESOURCE
     assert "not enough space for the run: 33.6 MB needed, 0.0 MB free" in done.err
     assert tree(world) == before
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_small_file_system_is_too_small_before_training(full_disk: Path, dk: Program, world: Path) -> None:
@@ -269,6 +312,26 @@ def test_what_may_not_be_read_or_written_is_named(line: str, code: int, words: s
         assert done.code == code, done.err
         assert words in done.err + done.out
         assert not list(Path(other).iterdir())
+    assert not list((closed / "runs").iterdir())
+
+
+@pytest.mark.parametrize("place", ["runs/set", "runs/deep/set"])
+def test_a_closed_folder_is_found_before_the_teacher_is_loaded(
+    place: str, made: Path, dk: Program, closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError("the teacher was loaded")
+
+    with tempfile.TemporaryDirectory() as other:
+        Path(other).chmod(0o777)
+        shutil.copytree(made / "runs" / "teacher", Path(other) / "teacher")
+        words = ["record", f"teacher={other}/teacher", f"out={place}"]
+        dk(*words, "--dry-run")
+        monkeypatch.setattr("darkknowledge.pipeline.record.load_members", refuse)
+        with as_nobody():
+            done = dk(*words)
+    assert done.code == RESOURCE, done.err
+    assert "cannot write set: Permission denied" in done.err
     assert not list((closed / "runs").iterdir())
 
 

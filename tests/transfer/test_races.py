@@ -11,7 +11,7 @@ import pytest
 from darkknowledge.transfer import _build, build
 from transfer.small import Linear, content, plan_of, points, recorded
 
-MOMENTS = ["_refuse_strangers", "leftovers", "building", "_begin", "finished_shards", "write_bytes", "_record"]
+MOMENTS = ["require_place", "leftovers", "building", "_begin", "finished_shards", "write_bytes", "_record"]
 
 
 class Stop(Exception):  # noqa: N818

@@ -15,7 +15,7 @@ from darkknowledge.pipeline.list import RunSummary
 def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
     """A line a run."""
     if not runs:
-        console.print(f"no runs under {root}")
+        console.print(f"no runs under {root}", highlight=False, markup=False, soft_wrap=True)
         return
     # A run's path is what the next command needs, so it is folded and never cut short.
     table = Table(Column("run", overflow="fold"), "kind", "status", "data", "network", "seed", "validation", "test", "started")

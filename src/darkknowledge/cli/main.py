@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -138,10 +139,14 @@ def _named(stage: str, words: Sequence[str]) -> list[str]:
     named = []
     for word in words:
         if keys and word.partition("=")[0] not in STAGES[stage].words:
-            quoted = word.replace("\\", "\\\\").replace("'", "\\'")
-            word = f"{keys.pop(0)}='{quoted}'"
+            word = f"{keys.pop(0)}='{_quoted(word)}'"
         named.append(word)
     return named
+
+
+def _quoted(word: str) -> str:
+    """The word for Hydra's single quotes: backslashes count before a quote alone, and before ``${``, which would begin an interpolation."""
+    return re.sub(r"(\\*)('|\$\{|$)", lambda found: found[1] * 2 + ("\\" if found[2] else "") + found[2], word)
 
 
 def _expect_job(word: str | None) -> None:

@@ -97,14 +97,14 @@ def _record(settings: RecordSettings, console: Console) -> None:
 
     made = record_from(settings)
     if made is not None:
-        console.print(f"transfer set: {made.path}", highlight=False, soft_wrap=True)
+        console.print(f"transfer set: {made.path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _transfer(settings: TransferSetSettings, console: Console) -> None:
     from darkknowledge.transfer import describe, export
 
     if settings.out is not None:
-        console.print(f"written: {export(settings.path, settings.out)}", highlight=False, soft_wrap=True)
+        console.print(f"written: {export(settings.path, settings.out)}", highlight=False, markup=False, soft_wrap=True)
         return
     from darkknowledge.cli.transfer_table import show_transfer_set
 
@@ -115,7 +115,7 @@ def _verify(settings: VerifySettings, console: Console) -> None:
     from darkknowledge.pipeline.verify import verify
 
     for line in verify(settings.path):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _evaluate(settings: EvaluateSettings, console: Console) -> None:

@@ -18,7 +18,7 @@ def show_trained(trained: Trained, console: Console) -> None:
     """The validation scores and where the run lies."""
     if trained.last is not None and trained.best is not None:
         console.print(f"validation accuracy {trained.last.accuracy:.2%} after the last epoch, {trained.best.accuracy:.2%} at best", highlight=False)
-    console.print(f"run: {trained.path}", highlight=False, soft_wrap=True)
+    console.print(f"run: {trained.path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_evaluations(evaluations: Sequence[Evaluation], console: Console) -> None:
@@ -38,7 +38,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     console.print(table)
     for line in describe_gain(comparison):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"run: {comparison.path}", highlight=False, soft_wrap=True)
+    console.print(f"run: {comparison.path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def describe_gain(comparison: Comparison) -> list[str]:

@@ -14,7 +14,7 @@ from darkknowledge.transfer import Description
 
 def show_transfer_set(found: Description, path: Path, console: Console) -> None:
     """What it belongs to, how large it is, how right its teacher was, and how soft its targets are at some temperatures."""
-    facts = Table(title=str(path), show_header=False)
+    facts = Table(title=escape(str(path)), show_header=False)
     for name, value in _facts(found):
         facts.add_row(name, escape(value))
     console.print(facts)

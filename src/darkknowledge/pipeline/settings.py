@@ -162,6 +162,14 @@ class TransferSettings(RecordedSettings):
 
     source: Path | None = None
 
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.source is not None and self.mode == "live":
+            raise ValueError("a recorded set is named, and mode=live asks the teacher at every step: leave one of them away")
+        if self.source is not None and (self.codec or self.codec_options()):
+            raise ValueError("a recorded set is named, and codec, top_k and temperatures are for recording one: leave them away")
+        return self
+
 
 class LoggingSettings(Section):
     """Who hears of a run besides its metric files."""
@@ -269,11 +277,11 @@ class RecordSettings(CodecSettings):
         number, count = map(int, self.shard.split("/"))
         return number - 1, count
 
-    @field_validator("shard")
+    @field_validator("shard", mode="before")
     @classmethod
-    def _readable(cls, shard: str | None) -> str | None:
+    def _readable(cls, shard: object) -> object:
         if shard is not None:
-            number, slash, count = shard.partition("/")
+            number, slash, count = str(shard).partition("/")
             if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
                 raise ValueError("a part is written i/n with i from 1 to n, such as 2/4")
         return shard
@@ -351,7 +359,7 @@ def _explain(schema: type[BaseModel], problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not key:
         return str(message)
-    given = f"{key}={problem['input']!r}"
+    given = key if isinstance(problem["input"], Mapping) else f"{key}={problem['input']!r}"
     rule = message.removeprefix("Input should be ")
     return f"{given}: {message}" if rule == message else f"{given} must be {rule}"
 

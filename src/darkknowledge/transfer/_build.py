@@ -140,8 +140,9 @@ def require_place(out: str | os.PathLike[str]) -> None:
     """
     folder = Path(out)
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if there.is_dir() and not (folder / MANIFEST).is_file() and not os.access(there, os.W_OK | os.X_OK):
-        raise storage_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), folder)
+    if there.is_dir() and not (folder / MANIFEST).is_file() and not _may_be_written(there):
+        reason = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        raise storage_error(OSError(reason, os.strerror(reason)), folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", where=str(folder), fix="choose another folder with out=…")
     if not folder.exists():
@@ -152,6 +153,10 @@ def require_place(out: str | os.PathLike[str]) -> None:
     if strangers and not (folder / PLAN).is_file() and not (folder / MANIFEST).is_file():
         what = f"{folder} holds something else than a transfer set: {', '.join(strangers[:3])}{' …' if len(strangers) > 3 else ''}"
         raise UsageError(what, where=str(folder), why="recording never writes among other files", fix=OTHER)
+
+
+def _may_be_written(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _begin(folder: Path, plan: Plan) -> dict[str, Any] | None:
