@@ -1,4 +1,4 @@
-"""Rows of a transfer set in the memory of a device, where a small set is read fastest."""
+"""Rows of a transfer set in the memory of a device: on an accelerator, lookups that never leave it."""
 
 from __future__ import annotations
 
