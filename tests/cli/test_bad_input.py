@@ -162,7 +162,7 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("distill transfer=ants_bees", USAGE, ["there is no transfer set at ants_bees"]),
     ("distill transfer=sets/half", INTEGRITY, ["sets/half is not finished: 2 of 3 shards", "record it again with the same settings"]),
     ("distill transfer=sets/whole data.augment=jitter", INTEGRITY, ["another transform: plain, wanted is shift"]),
-    ("distill transfer=sets/whole data=parquet data.root=ants_bees", INTEGRITY, ["sets/whole"]),
+    ("distill transfer=sets/whole data=parquet data.root=ants_bees", INTEGRITY, ["another data", "sets/whole"]),
     ("distill transfer=sets/whole transfer.mode=live", USAGE, ["transfer: a recorded set is named, and mode=live asks the teacher"]),
     ("distill transfer=sets/whole transfer.codec=uint8", USAGE, ["transfer: a recorded set is named, and codec"]),
     (f"{TEACHER} transfer.least_mass=2", USAGE, ["transfer.least_mass=2 must be less than or equal to 1"]),

@@ -104,11 +104,14 @@ def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, re
     """A transfer set recorded before, which needs no teacher; where one is named, the set must be of its answers."""
     assert settings.transfer.source is not None
     found = TransferSet.open(settings.transfer.source)
-    wanted = replace(found.identity, data=data.fingerprint, class_names=data.class_names, transform=data.train.transform)
+    fix = "use the teacher, data, classes and augmentation that the set was recorded with; dk transfer show tells which"
+    wanted = replace(found.identity, data=data.fingerprint)
+    if len(data.class_names) != len(wanted.class_names):  # which no codec of this set could hold
+        require_same(found.identity, wanted, where=str(found.path), fix=fix)
+    wanted = replace(wanted, class_names=data.class_names, transform=data.train.transform)
     if teacher is not None:
         theirs = identify(teacher, data, views=found.views, codec=found.identity.codec)
         wanted = replace(wanted, teacher=theirs.teacher, average=theirs.average, weights=theirs.weights)
-    fix = "use the teacher, data, classes and augmentation that the set was recorded with; dk transfer show tells which"
     require_same(found.identity, wanted, where=str(found.path), fix=fix)
     report(f"transfer set: {found.path}, {len(found):,} rows, {found.views} view{'s'[: found.views != 1]} of each picture")
     return _taught_by(found, data, objective, settings.training.model_copy(update={"views": found.views}), settings.transfer)
