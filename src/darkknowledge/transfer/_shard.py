@@ -72,6 +72,14 @@ def map_columns(path: Path, *, rows: int, width: int) -> Columns:
     )
 
 
+def answers_offset(path: Path) -> int:
+    """Where the column of answers begins in the file of a shard."""
+    with pa.memory_map(str(path)) as source:
+        whole = source.read_buffer()
+        answers = pa.ipc.open_file(whole).get_batch(0).column("answer").buffers()[1]
+        return int(answers.address - whole.address)
+
+
 def _only_batch(path: Path) -> Any:
     # The mapping is closed when the last array that looks into it goes.
     reader = pa.ipc.open_file(pa.memory_map(str(path)))

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from darkknowledge.transfer._lookup import Rows
+from darkknowledge.transfer._shard import answers_offset
 
 MAP_FIXED = 0x10
 """Map at this very address, in place of what is there. Python has no name for it; the number is the same on Linux and macOS."""
@@ -32,7 +32,7 @@ def side_by_side(paths: Sequence[Path], *, width: int, shard_rows: int) -> Calla
     """
     if sys.platform not in ("linux", "darwin"):
         return None
-    offsets = [_answers_offset(path) for path in paths]
+    offsets = [answers_offset(path) for path in paths]
     places = _places(offsets, [path.stat().st_size for path in paths], width)
     region = _mapped(paths, places) if places else None
     if region is None:
@@ -46,14 +46,6 @@ def side_by_side(paths: Sequence[Path], *, width: int, shard_rows: int) -> Calla
         return items.take(jumps.take(rows // shard_rows) + rows)
 
     return take
-
-
-def _answers_offset(path: Path) -> int:
-    """Where the column of answers begins in the file."""
-    with pa.memory_map(str(path)) as source:
-        whole = source.read_buffer()
-        answers = pa.ipc.open_file(whole).get_batch(0).column("answer").buffers()[1]
-        return int(answers.address - whole.address)
 
 
 def _places(offsets: Sequence[int], sizes: Sequence[int], width: int) -> list[int]:
