@@ -27,7 +27,7 @@ from faults_world import World
 from darkknowledge.runs.environment import environment
 
 RESULTS = Path(__file__).with_suffix(".json")
-CHILDREN, PROGRAMS, FLIPS, SIGNALS = 60, 12, 1000, 10
+CHILDREN, PROGRAMS, FLIPS, SIGNALS = 60, 12, 1000, 8
 
 
 def random_kills(world: World, parts: int) -> dict[str, Any]:
@@ -61,6 +61,7 @@ PARTS: dict[str, Callable[[World], Any]] = {
 
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)  # a forked child can't use its parent's threads
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background has it ignored, by children too
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if names and RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         world = World.make(Path(folder))

@@ -75,12 +75,13 @@ def interrupted(world: World, number: signal.Signals, count: int, moments: rando
             while not folder.exists():
                 time.sleep(0.002)
         time.sleep(moments.uniform(0, (lasting - there) / 2) if done % 2 else 0.3 + moments.uniform(0, there))
+        stage = phase(folder)
         process.send_signal(number)
         _, said = process.communicate()
         again = run(world.words(folder, *OPTIONS)).returncode
         error = said[said.find("error: ") :] if "error: " in said else said
         tries.append({"code": process.returncode, "traceback": "Traceback" in said, "error": error.replace(str(folder), "SET"), "again": again})
-        tries[-1]["same_bytes"] = content(folder) == expected
+        tries[-1] |= {"phase": stage, "same_bytes": content(folder) == expected}
         done += 1
     return {"signal": number.name, "tries": tries}
 
