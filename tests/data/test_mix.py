@@ -104,6 +104,20 @@ def test_a_mixed_view_is_bit_equal_for_any_batch_size_and_order(kind: str) -> No
         assert torch.equal(parts.views, views)
 
 
+def test_the_ids_are_sorted_once_and_not_for_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, positions = mixed("mixup").to("cpu"), torch.arange(COUNT)
+    expected = examples().ids.argsort()[(torch.tensor([word(Stream.MIX_PARTNER, int(one), 3) >> 32 for one in found.ids]) * COUNT) >> 32]
+    for name in ("sort", "argsort"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_, **__: pytest.fail("sorted again"))
+    assert len(gather(found, positions, torch.full_like(positions, 3), 7)) == COUNT
+    assert torch.equal(found.partners(found.ids, torch.full_like(positions, 3)), expected)
+
+
+def test_partners_are_found_where_the_pictures_lie() -> None:
+    there = mixed("cutmix").to("meta")
+    assert there.partners(there.ids, torch.zeros(COUNT, dtype=torch.int64, device="meta")).is_meta
+
+
 def test_batches_have_the_size_that_was_asked_for() -> None:
     positions = torch.arange(11)
     assert [len(batch) for batch in mixed("mixup").batches(positions, batch_size=4, views=positions)] == [4, 4, 3]

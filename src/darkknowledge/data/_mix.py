@@ -52,9 +52,12 @@ class Mixed:
     alpha: float = field(kw_only=True)
     classes: int = field(kw_only=True)
     seed: int = field(kw_only=True)
+    _order: Tensor = field(init=False, repr=False, compare=False)
+    """Positions (N,) by ascending id, found once and not for every batch."""
 
     def __post_init__(self) -> None:
         chosen_alpha(self.kind, self.alpha)
+        object.__setattr__(self, "_order", self.ids.argsort(stable=True))
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -72,7 +75,7 @@ class Mixed:
     @property
     def transform(self) -> str:
         """What a view shows; see `contract.Examples`. Which examples may be partners belongs to it."""
-        partners = hashlib.sha256(self.ids.sort().values.cpu().numpy().astype("<i8").tobytes()).hexdigest()[:12]
+        partners = hashlib.sha256(self.ids[self._order].cpu().numpy().astype("<i8").tobytes()).hexdigest()[:12]
         before = "" if self.examples.transform == PLAIN else f"{self.examples.transform} "
         return f"{before}{self.kind}/1(alpha={float(self.alpha)!r}) partners={partners} seed={self.seed}"
 
@@ -96,7 +99,7 @@ class Mixed:
     def partners(self, ids: Tensor, views: Tensor) -> Tensor:
         """Positions (B,) of the partners of the examples with these ``ids`` (B,) in their ``views`` (B,)."""
         word = (bits(self.seed, ids, views, Stream.MIX_PARTNER) >> 32) & 0xFFFFFFFF
-        return self.ids.argsort(stable=True)[(word * len(self)) >> 32]
+        return self._order[(word * len(self)) >> 32]
 
     def _mix(self, own: Batch, partner: Batch, views: Tensor) -> Batch:
         kept = shares((bits(self.seed, own.ids, views, Stream.MIX_SHARE) >> 40) & 0xFFFFFF, self.alpha)
