@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.data._dataset import Source, check_labels, fingerprint, image_content
+from darkknowledge.data._checks import check_labels
+from darkknowledge.data._dataset import Source, fingerprint, image_content
 from darkknowledge.data._download import RemoteFile, fetch
 from darkknowledge.data._files import first_file, missing, read_bytes, require_folder, unreadable
 from darkknowledge.data._images import ImageExamples

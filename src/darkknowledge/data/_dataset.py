@@ -16,7 +16,6 @@ from darkknowledge.data._mix import Mixed, chosen_alpha
 from darkknowledge.data._pictures import Pictures
 from darkknowledge.data._replay import Replayable, find_recipe
 from darkknowledge.data._split import Split, divide
-from darkknowledge.errors import DataError
 
 
 def _needs_no_file() -> None:
@@ -164,38 +163,3 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     mean = total / count / 255
     deviation = (squares / count / 255**2 - mean**2).clamp(min=0).sqrt()
     return tuple(mean.tolist()), tuple(torch.where(deviation > 1e-6, deviation, 1.0).tolist())
-
-
-def check_labels(labels: Tensor, class_count: int, *, first_id: int, where: str) -> None:
-    """Refuse a label outside [0, C).
-
-    Raises:
-        DataError: names the first such label and its example.
-    """
-    wrong = ((labels < 0) | (labels >= class_count)).nonzero()[:, 0]
-    if len(wrong):
-        row = int(wrong[0])
-        raise DataError(
-            f"label {int(labels[row])} of row {row} (id {first_id + row}) is outside 0 … {class_count - 1}",
-            where=where,
-            why=f"the data set has {class_count} classes; {len(wrong)} labels are outside",
-            fix="mend the labels or the list of classes",
-        )
-
-
-def check_class_names(class_names: Sequence[str], *, where: str) -> None:
-    """Refuse fewer than two classes, and two of one name.
-
-    Raises:
-        DataError: says which.
-    """
-    if len(class_names) < 2:
-        raise DataError(f"there is {len(class_names)} class, and a classifier needs at least two", where=where, fix="add the other classes")
-    twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
-    if twice:
-        raise DataError(f"two classes are called {twice[0]!r}", where=where, fix="give each class a name of its own")
-
-
-def no_test(name: str, *, where: str, fix: str) -> DataError:
-    """The message for a test set that is not there."""
-    return DataError(f"{name} has no test set", where=where, why="the final numbers are measured on it", fix=fix)

@@ -9,17 +9,8 @@ import torch
 from torch import Tensor
 
 from darkknowledge.contract import IGNORED
-from darkknowledge.data._dataset import (
-    Dataset,
-    Source,
-    assemble,
-    channel_statistics,
-    check_class_names,
-    check_labels,
-    fingerprint,
-    image_content,
-    no_test,
-)
+from darkknowledge.data._checks import check_class_names, check_labels, no_test
+from darkknowledge.data._dataset import Dataset, Source, assemble, channel_statistics, fingerprint, image_content
 from darkknowledge.data._images import ImageExamples
 from darkknowledge.data._replay import Replayable
 from darkknowledge.data._split import Split, SplitOptions

@@ -14,7 +14,8 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from darkknowledge.data._dataset import Source, check_class_names, no_test
+from darkknowledge.data._checks import check_class_names, no_test
+from darkknowledge.data._dataset import Source
 from darkknowledge.data._encoded import Listing, PictureOptions, encoded_source
 from darkknowledge.data._files import require_folder, unreadable
 from darkknowledge.data._split import stratified_order

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from darkknowledge.data._dataset import Source, check_class_names, check_labels, no_test
+from darkknowledge.data._checks import check_class_names, check_labels, no_test
+from darkknowledge.data._dataset import Source
 from darkknowledge.data._encoded import Listing, PictureOptions, encoded_source
 from darkknowledge.data._files import missing, require_folder, unreadable
 from darkknowledge.errors import DataError, UsageError
