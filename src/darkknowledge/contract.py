@@ -141,7 +141,10 @@ class Examples(Protocol):
 
 
 class Teacher(Protocol):
-    """Whoever answers: a frozen network, an ensemble, a recorded transfer set."""
+    """Whoever answers: a frozen network, an ensemble, a recorded transfer set.
+
+    One that looks its answers up by the ids of the examples has an attribute ``needs_ids`` that is true, so that nobody asks it without them.
+    """
 
     @property
     def class_names(self) -> tuple[str, ...]: ...

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from darkknowledge import record
 from darkknowledge.contract import Batch
+from darkknowledge.data import from_tensors
 from darkknowledge.errors import UsageError
 from darkknowledge.objective import DistillationLoss
-from darkknowledge.teacher import Frozen
+from darkknowledge.teacher import Ensemble, Frozen
 from darkknowledge.training import DistillationModule, Recipe
+from darkknowledge.training.lightning_module import as_batch
 from darkknowledge.training.schedule import learning_rate
+from darkknowledge.transfer import RecordedTeacher
 from training.small import Answers, Bounded, CrossEntropy, mlp, points, same, weights
 
 # What Lightning remarks about loaders, loggers and its own dependencies is its users' concern.
@@ -140,6 +145,59 @@ def test_gradients_can_be_clipped_in_mixed_precision() -> None:
     )
     moved = torch.cat([(tensor - before[name]).flatten() for name, tensor in student.state_dict().items()]).norm()
     assert moved.item() == pytest.approx(0.2 * 0.01, rel=1e-2)
+
+
+class ByIds(Answers):
+    """A teacher that looks its answers up; it notes the ids."""
+
+    needs_ids = True
+
+    def __init__(self) -> None:
+        super().__init__(mlp(seed=3))
+        self.asked: list[int] = []
+
+    def __call__(self, batch: Batch) -> Any:
+        self.asked += batch.ids.tolist()
+        return super().__call__(batch)
+
+
+@pytest.mark.parametrize("of", [lambda teacher: teacher, lambda teacher: Ensemble([Frozen(mlp(), ("a", "b", "c")), teacher])])
+def test_a_teacher_that_answers_by_id_is_never_asked_about_a_pair(of: Callable[[ByIds], Any]) -> None:
+    teacher = ByIds()
+    module = DistillationModule(mlp(), DistillationLoss().mixture, teacher=of(teacher))
+    with pytest.raises(UsageError, match="does not say which examples these are"):
+        trainer().fit(module, loader(TRAIN))
+    assert teacher.asked == []
+    batches = list(TRAIN.batches(torch.arange(40), batch_size=8, views=None))
+    trainer(max_epochs=1).fit(module, DataLoader(batches, batch_size=None), loader(VALIDATION))  # type: ignore[arg-type]
+    assert teacher.asked == TRAIN.ids.tolist()
+
+
+def test_a_recorded_teacher_stands_in_for_a_live_one_and_refuses_pairs(tmp_path: Path) -> None:
+    pictures, labels = torch.randint(256, (24, 3, 4, 4), dtype=torch.uint8), torch.arange(24) % 3
+    data = from_tensors(pictures, labels, class_names=["a", "b", "c"], validation=0)
+    live = Frozen(nn.Sequential(nn.Flatten(), nn.Linear(48, 3)), data.class_names)
+    transfer_set = record(live, data, tmp_path / "set", codec="float32", check=False, progress=False)
+    assert transfer_set is not None
+    batches = list(data.train.batches(torch.arange(24), batch_size=8, views=None))
+    losses = []
+    for teacher in (live, RecordedTeacher(transfer_set), RecordedTeacher(transfer_set.load())):
+        torch.manual_seed(0)
+        values, student = Values(), nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+        module = DistillationModule(student, DistillationLoss().mixture, teacher=teacher, recipe=RECIPE)
+        trainer(callbacks=[values]).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
+        losses.append(values.losses)
+        if teacher is not live:
+            with pytest.raises(UsageError, match="does not say which examples these are"):
+                trainer().fit(module, DataLoader(TensorDataset(batches[0].inputs, batches[0].labels)))
+    assert losses[1] == losses[2] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_pair_gets_whole_numbers_for_ids_also_where_labels_are_shares() -> None:
+    for labels in (torch.tensor([0, 2]), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])):
+        batch = as_batch((torch.zeros(2, 2), labels))
+        assert same(batch.ids, torch.tensor([-1, -1]))
+        assert batch.labels is labels
 
 
 def test_batches_of_the_contract_keep_their_ids() -> None:

@@ -59,6 +59,11 @@ class Ensemble:
         """The networks of all members that have any: what the ensemble costs is measured on them."""
         return tuple(network for member in self._members for network in getattr(member, "networks", ()))
 
+    @property
+    def needs_ids(self) -> bool:
+        """Whether one of the members does; see `contract.Teacher`."""
+        return any(getattr(member, "needs_ids", False) for member in self._members)
+
     def __call__(self, batch: Batch) -> Output:
         """The members' logits for a batch, stacked, with their weights.
 

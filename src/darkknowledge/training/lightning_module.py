@@ -27,7 +27,8 @@ class DistillationModule(lightning.LightningModule):
     The teacher is held outside the module tree: it is in no checkpoint, no optimizer, and ``trainer.fit`` cannot put it into training mode.
     ``recipe`` gives the optimizer and the schedule; how long, how precise and on what is the Trainer's business.
 
-    Batches are a `Batch` or pairs ``(inputs, labels)``: inputs (B, …) float in [0, 1], labels (B,) int64.
+    Batches are a `Batch` or pairs ``(inputs, labels)``: inputs (B, …) float in [0, 1], labels (B,) int64, or (B, C) float of mixed pictures. A
+    teacher that looks its answers up by id, as a recorded one does, needs a `Batch`.
     """
 
     def __init__(self, student: nn.Module, objective: Objective, *, teacher: Teacher | None = None, recipe: Recipe | None = None) -> None:
@@ -47,7 +48,13 @@ class DistillationModule(lightning.LightningModule):
         self._outside = [teacher.to(self.device) for teacher in self._outside]
 
     def training_step(self, batch: Any, index: int) -> Tensor:
-        """The objective of one batch; every term is logged under its name."""
+        """The objective of one batch; every term is logged under its name.
+
+        Raises:
+            UsageError: the teacher needs ids, and the batch is a pair.
+        """
+        if not isinstance(batch, Batch) and any(getattr(teacher, "needs_ids", False) for teacher in self._outside):
+            raise _no_ids()
         batch = as_batch(batch)
         answer = self._outside[0](batch) if self._outside else None
         loss = self.objective.loss(self(batch.inputs), answer, batch.labels, epoch=self.global_step / self._clock()[0])
@@ -96,4 +103,13 @@ def as_batch(batch: Any) -> Batch:
     if isinstance(batch, Batch):
         return batch
     inputs, labels = batch
-    return Batch(torch.full_like(labels, -1), inputs, labels)
+    return Batch(torch.full((len(labels),), -1, dtype=torch.int64, device=labels.device), inputs, labels)
+
+
+def _no_ids() -> UsageError:
+    return UsageError(
+        "a pair (inputs, labels) does not say which examples these are",
+        where="the batches of the Trainer",
+        why="this teacher looks its answers up by the examples' ids, and would give those of other pictures",
+        fix="let the loader yield darkknowledge.contract.Batch objects, as the batches() of the examples does, or use the network as the teacher",
+    )

@@ -12,6 +12,9 @@ from darkknowledge.transfer._transfer_set import TransferSet
 class RecordedTeacher:
     """A `contract.Teacher` that looks its answers up by id and view; a batch without views is asked about as view 0."""
 
+    needs_ids = True
+    """See `contract.Teacher`."""
+
     def __init__(self, source: TransferSet | LoadedSet) -> None:
         self._source = source
 
