@@ -3,7 +3,8 @@
     python benchmarks/transfer/students.py TEACHER_RUN DATA_ROOT
 
 Each student is one ``dk distill`` process, start-up included. The two ways take turns, student by student, so that both meet the same machine; the
-first recorded student also pays for the recording. Plain pictures, and pictures shifted anew in every view (8 views, 10 epochs).
+first recorded student also pays for the recording. Plain pictures, and pictures shifted anew in every epoch (so that a single recorded student asks its
+teacher as often as a live one).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import read_json
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
-EPOCHS = 10
+EPOCHS = 5
 RESULTS = Path(__file__).with_suffix(".json")
 
 

@@ -103,7 +103,7 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("distill teacher=[runs/teacher,runs/ants_bees]", INTEGRITY, ["member 1 has 2 classes, member 0 has 10"]),
     (f"{TEACHER} teacher.weights=[1,2]", USAGE, ["weights [1.0, 2.0] for 1 members"]),
     (f"{TEACHER} data.validation=0", DATA, ["no validation split to measure the teacher on", "data.validation above 0"]),
-    (f"{TEACHER} data.hide_labels=true", USAGE, ["needs labels, and all are hidden", "objective.alpha=1"]),
+    (f"{TEACHER} data.hide_labels=true", USAGE, ["needs labels, and no training example shows any", "objective.alpha=1"]),
     (f"{TEACHER} objective=hard_label", USAGE, ["has no use for a teacher", "use train"]),
     ("train objective=hinton", USAGE, ["needs a teacher, and there is none", "use distill"]),
     ("train data.hide_labels=true", USAGE, ["objective=hard_label needs labels"]),

@@ -169,7 +169,7 @@ def test_labels_may_be_few_or_none(runs: Path, tmp_path: Path) -> None:
     only_soft = distill("alpha 1", {"hide_labels": True}, alpha=1)
     assert only_soft["loss"] == pytest.approx(soft["loss"])
     assert 0 < only_soft["validation_accuracy"] <= 1  # type: ignore[operator]
-    with pytest.raises(UsageError, match="needs labels, and all are hidden"):
+    with pytest.raises(UsageError, match="needs labels, and no training example shows any"):
         distill("refused", {"hide_labels": True})
     assert not (tmp_path / "refused").exists()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import darkknowledge
 from darkknowledge import Dataset, Ensemble, Frozen, TransferSet
@@ -21,6 +22,7 @@ from darkknowledge.errors import BusyError, DataError, IntegrityError, UsageErro
 from darkknowledge.model import load as load_model
 from darkknowledge.pipeline import _recording, _teaching
 from darkknowledge.pipeline.verify import verify
+from darkknowledge.transfer import RecordedTeacher
 from pipeline.small import LOGGING, STEPS, STUDENT
 
 JITTER = {"name": "digits", "augment": "jitter"}
@@ -39,12 +41,14 @@ def teacher(runs: Path, tmp_path: Path) -> Path:
 
 
 @contextmanager
-def nobody_is_asked() -> Iterator[None]:
-    """Inside, a network in a teacher's place that computes anything is a failure, but for the look at its accuracy."""
-    asked = Frozen.__call__
+def nobody_is_asked(but: int = 64) -> Iterator[None]:
+    """Inside, a network in a teacher's place that is asked about more pictures than these is a failure, but for the look at its accuracy."""
+    asked, left = Frozen.__call__, [but]
 
     def refuse(self: Frozen, batch: Batch) -> Output:
-        assert batch.views is None, "a recorded teacher was asked again"
+        if batch.views is not None:
+            left[0] -= len(batch)
+            assert left[0] >= 0, "a recorded teacher was asked again"
         return asked(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -283,7 +287,7 @@ def test_a_teacher_without_a_folder_is_recorded_beside_the_student(runs: Path, t
 def test_a_teacher_whose_folder_cannot_be_written_is_recorded_beside_the_student(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != teacher)
+    monkeypatch.setattr(os, "access", lambda path, mode, **named: Path(path) != teacher)
     distill(teacher, out=tmp_path / "student")
     assert not (teacher / "transfer").exists()
     assert len(sets(tmp_path / "transfer")) == 1
@@ -358,3 +362,105 @@ def test_verify_takes_sets_networks_and_whole_runs(teacher: Path, tmp_path: Path
         verify(teacher)
     with pytest.raises(UsageError):
         verify(tmp_path)
+
+
+class Shifted(torch.nn.Module):
+    """A network of which an attribute that no state holds decides the answers."""
+
+    def __init__(self, network: torch.nn.Module, shift: float) -> None:
+        super().__init__()
+        self.network, self.shift = network, shift
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.network((inputs - self.shift).clamp(0, 1))
+
+
+def test_a_difference_that_no_weight_shows_is_found_by_asking_again(teacher: Path, tmp_path: Path) -> None:
+    network = load_model(teacher / "model")
+    distill(Frozen(Shifted(network, 0.0), network.spec.class_names), out=tmp_path / "first")
+    with pytest.raises(IntegrityError, match="no longer answers as recorded"):
+        distill(Frozen(Shifted(network, 0.5), network.spec.class_names), out=tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("codec", ["float16", "float32", "uint8", "topk"])
+@pytest.mark.parametrize("average", ["probability", "logit"])
+def test_a_teacher_asked_again_answers_as_recorded_by_every_codec(runs: Path, tmp_path: Path, codec: str, average: str) -> None:
+    both = [runs / "teacher-0", runs / "teacher-1"]
+    options: dict[str, Any] = {"top_k": 3, "temperatures": [2, 4]} if codec == "topk" else {}
+    darkknowledge.record(both, JITTER, tmp_path / "set", views=2, average=average, codec=codec, progress=False, **options)
+    distill(both, JITTER, average=average, transfer={"source": tmp_path / "set", "least_mass": 0}, out=tmp_path / "student")
+
+
+def test_a_set_of_more_views_serves_a_shorter_run(teacher: Path, tmp_path: Path) -> None:
+    distill(teacher, JITTER, training={"epochs": 5, "views": 4}, out=tmp_path / "long")
+    with nobody_is_asked():
+        short = distill(teacher, JITTER, training={"epochs": 3, "views": 4}, out=tmp_path / "short")
+    live = distill(teacher, JITTER, training={"epochs": 3, "views": 4}, transfer={"mode": "live"}, out=tmp_path / "live")
+    torch.testing.assert_close(weights(short.path), weights(live.path), rtol=0.02, atol=0.01)
+    assert [found.views for found in sets(teacher / "transfer")] == [4]
+
+
+def test_a_resumed_run_goes_on_with_the_very_set_that_it_was_begun_with(teacher: Path, tmp_path: Path) -> None:
+    darkknowledge.record(teacher, "digits", tmp_path / "set", codec="float32", progress=False)
+    begun = distill(transfer=tmp_path / "set", training={"steps": 4}, out=tmp_path / "student")
+    record = json.loads((begun.path / "run.json").read_text())
+    (begun.path / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    shutil.rmtree(tmp_path / "set")
+    darkknowledge.record(teacher, "digits", tmp_path / "set", codec="uint8", progress=False)
+    with pytest.raises(IntegrityError, match="transfer set is no longer what"):
+        distill(transfer=tmp_path / "set", training={"steps": 4}, out=tmp_path / "student", resume=True)
+
+
+def test_an_ensemble_with_a_member_of_another_kind_is_asked_live(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = load_model(runs / "teacher-0" / "model")
+    mixed = Ensemble([Frozen(network, network.spec.class_names), Oracle()])
+    assert distill(mixed, out=tmp_path / "student").last is not None
+    assert "asked live" in capsys.readouterr().err
+
+
+def test_the_limit_of_a_high_temperature_needs_every_logit(teacher: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs every logit"):
+        distill(teacher, objective="logit_matching", transfer={"codec": "topk", "top_k": 3}, out=tmp_path / "student")
+    assert distill(teacher, objective="logit_matching", training={"learning_rate": 0.001}, out=tmp_path / "student").last is not None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_live_teacher_answers_in_float32_as_a_recorded_one_does(teacher: Path, tmp_path: Path, precision: str) -> None:
+    training = {"precision": precision, "steps": 5}
+    live = distill(teacher, training=training, transfer={"mode": "live"}, out=tmp_path / "live")
+    recorded = distill(teacher, training=training, transfer={"codec": "float32"}, out=tmp_path / "recorded")
+    torch.testing.assert_close(weights(recorded.path), weights(live.path), rtol=1e-4, atol=1e-5)
+
+
+def test_agreement_with_recorded_answers_is_not_measured_on_other_pictures(teacher: Path, tmp_path: Path) -> None:
+    darkknowledge.record(teacher, JITTER, tmp_path / "set", views=2, progress=False)
+    result = distill(transfer=tmp_path / "set", data=load("digits", augment="jitter"), out=tmp_path / "student")
+    with pytest.raises(IntegrityError, match="another transform"):
+        darkknowledge.evaluate(result.path, data=load("digits"), cost=False)
+
+
+def test_a_set_as_an_object_is_taken_in_its_own_place_alone(teacher: Path, tmp_path: Path) -> None:
+    made = darkknowledge.record(teacher, "digits", tmp_path / "set", progress=False)
+    assert made is not None
+    assert distill(transfer=made, out=tmp_path / "student").last is not None
+    with pytest.raises(UsageError, match="transfer=PATH"):
+        distill(RecordedTeacher(made), out=tmp_path / "other")
+
+
+def test_answers_in_a_folder_that_cannot_be_written_are_found(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distill(teacher, out=tmp_path / "first")
+    monkeypatch.setattr(os, "access", lambda path, mode, **named: Path(path) != teacher)
+    with nobody_is_asked():
+        distill(teacher, out=tmp_path / "second", training={"seed": 3})
+    assert not (tmp_path / "transfer").exists()
+
+
+def test_both_students_of_a_run_see_one_order_where_answers_are_too_many_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_costs: None
+) -> None:
+    monkeypatch.setattr(_teaching, "IN_MEMORY", 0)
+    teacher = {"model": {"name": "hinton_mlp", "hidden": [32]}, "training": STEPS | {"epochs": 5}}
+    darkknowledge.run("digits", student=STUDENT, teacher=teacher, training=STEPS, seeds=1, logging=LOGGING, out=tmp_path / "run")
+    blocks = [yaml.safe_load((tmp_path / "run" / arm / "config.yaml").read_text())["training"]["shuffle_block"] for arm in ("alone-0", "distilled-0")]
+    assert blocks == [_teaching.BLOCK, _teaching.BLOCK]

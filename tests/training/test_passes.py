@@ -36,7 +36,13 @@ def pairs(rows: tuple[Tensor, Tensor]) -> list[tuple[int, int]]:
     return list(zip(*(column.tolist() for column in rows), strict=True))
 
 
-@pytest.mark.parametrize("change", [{}, {"views": 1}, {"views": 2}, {"steps": 7, "views": 3}, {"steps": 7}, {"shuffle_block": 4}, {"accumulate": 2}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({}, {"views": 1}, {"views": 2}, {"steps": 7, "views": 3}, {"steps": 7}, {"shuffle_block": 4}, {"accumulate": 2}),
+        *({"epochs": 9, "views": 4}, {"epochs": 9, "views": 4, "steps": 14}, {"epochs": 9, "views": 4, "steps": 17}, {"steps": 4}),
+    ],
+)
 def test_the_rows_known_in_advance_are_those_that_the_loop_shows_its_teacher(change: dict[str, int]) -> None:
     recipe, examples, teacher = PLAIN.model_copy(update=change), points(30, noise=0.1), Listener()
     fit(mlp(), DistillationLoss().mixture, examples, recipe, teacher=teacher)

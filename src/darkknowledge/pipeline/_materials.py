@@ -24,6 +24,7 @@ from darkknowledge.objective import Mixture
 from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.runs.folder import list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
+from darkknowledge.transfer import RecordedTeacher
 
 
 def load_data(settings: DataSettings) -> Dataset:
@@ -75,7 +76,7 @@ def build_objective(settings: ObjectiveSettings, *, has_teacher: bool, has_label
         )
     if "labels" in objective.needs and not has_labels:
         raise UsageError(
-            f"objective={settings.name} needs labels, and all are hidden (data.hide_labels)",
+            f"objective={settings.name} needs labels, and no training example shows any",
             where=objective.formula(),
             fix="choose an objective without labels, such as hinton, or objective.alpha=1",
         )
@@ -142,6 +143,10 @@ def teacher_settings(
     """
     if isinstance(teacher, Network):
         return Frozen(deepcopy(teacher), teacher.spec.class_names), options
+    if isinstance(teacher, RecordedTeacher):
+        raise UsageError(
+            "the teacher is a transfer set", why="it has answers to its own pictures alone", fix="name the set: transfer=PATH, no teacher"
+        )
     if isinstance(teacher, nn.Module):
         raise UsageError("the teacher is a bare module", why="nobody knows its classes", fix="wrap it: darkknowledge.Frozen(module, class_names)")
     if not isinstance(teacher, str | Path | Sequence | Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from darkknowledge.analysis import (
 from darkknowledge.contract import IGNORED, Examples, Teacher
 from darkknowledge.pipeline._materials import positions_of
 from darkknowledge.runs.files import write_bytes, write_json
-from darkknowledge.transfer import TransferSet
+from darkknowledge.transfer import TransferSet, require_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,13 @@ def fidelity_to_recorded(student: Teacher, recorded: TransferSet, train: Example
     """
     if recorded.temperatures is not None and 1.0 not in recorded.temperatures:
         return None
+    require_same(recorded.identity, replace(recorded.identity, transform=train.transform), where=str(recorded.path), fix="pass the data as it was")
     keys = recorded.keys()
     keys = keys[torch.isin(keys // recorded.views, train.ids)]
     keys = keys[torch.linspace(0, len(keys) - 1, min(RECORDED_SAMPLE, len(keys))).round().long()]
     positions = positions_of(train, keys // recorded.views)
     batches = list(train.batches(positions, batch_size=batch_size, views=keys % recorded.views))
+    recorded.check_alignment(batches[0])
     ours = torch.cat([student(batch).logits(1.0).float() for batch in batches])
     theirs = recorded[keys // recorded.views, keys % recorded.views].logits(1.0)
     return measure_fidelity(student=ours, teacher=theirs, labels=train.labels[positions])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 from rich.console import Console
 from torch import nn
@@ -27,7 +28,7 @@ from darkknowledge.transfer.codec import build as build_codec
 
 
 @runtime_checkable
-class Tellable(Protocol):
+class Tellable(Teacher, Protocol):
     """A teacher that its networks tell from any other, as `Frozen` and `Ensemble` are."""
 
     @property
@@ -36,6 +37,11 @@ class Tellable(Protocol):
     def weights(self) -> tuple[float, ...]: ...
     @property
     def average(self) -> Average: ...
+
+
+def tellable(teacher: Teacher) -> TypeGuard[Tellable]:
+    """Whether its networks alone make up its answers. An ensemble may have a member of another kind."""
+    return isinstance(teacher, Tellable) and 0 < len(teacher.networks) == len(teacher.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def identify(
     Raises:
         UsageError: the teacher is no network or ensemble of networks, so that nothing tells it from another.
     """
-    if not isinstance(teacher, Tellable):
+    if not tellable(teacher):
         raise UsageError(
             f"{type(teacher).__name__} has no networks to tell it by",
             why="a transfer set belongs to one teacher, and a change of it must be noticed",
@@ -83,10 +89,17 @@ def identify(
 
 
 def codec_for(settings: CodecSettings, classes: int, *, temperatures: Sequence[float] = ()) -> Codec:
-    """The codec of the settings, or the one that suits so many classes; a top-k one keeps the tail at these ``temperatures`` too."""
-    usual = choose(classes)
-    name = settings.codec or ("topk" if settings.codec_options() else usual.name)
-    options = settings.codec_options()
+    """The codec of the settings, or the one that suits so many classes; a top-k one keeps the tail at these ``temperatures`` too.
+
+    Raises:
+        UsageError: top-k is asked for where every logit is needed, as in the limit of a high temperature.
+    """
+    usual, options, every = choose(classes), settings.codec_options(), any(map(math.isinf, temperatures))
+    name = settings.codec or ("topk" if options else usual.name)
+    if name == "topk" and every:
+        if settings.codec or options:
+            raise UsageError("this objective needs every logit, and codec=topk keeps a few", fix="use transfer.codec=uint8, or float16")
+        name = "uint8"
     if name == "topk" and "temperatures" not in options:
         declared = usual.temperatures or build_codec("topk", classes, **({"k": min(128, classes)} | options)).temperatures or ()
         options["temperatures"] = tuple(sorted({*declared, *temperatures}))
@@ -141,10 +154,12 @@ def _stopped_between_batches(bar: RowsProgress, out: Path) -> Iterator[Callable[
         yield watch
 
 
-def find_or_record(recording: Recording, folder: Path, *, device: str, progress: bool, console: Console, report: Report) -> TransferSet:
-    """The set in ``folder`` that holds these answers, recorded now if there is none."""
-    for candidate in sorted(folder.glob("*/manifest.json")):
-        if (found := _usable(candidate.parent, recording)) is not None:
+def find_or_record(
+    recording: Recording, known: Sequence[Path], folder: Path, *, device: str, progress: bool, console: Console, report: Report
+) -> TransferSet:
+    """The first set among the ``known`` that holds these answers; if there is none, one that is recorded now in ``folder``."""
+    for candidate in known:
+        if (found := _usable(candidate, recording)) is not None:
             report(f"transfer set: {found.path}, {len(found):,} rows recorded before")
             return found
     out = folder / _name(recording)
@@ -159,14 +174,16 @@ def find_or_record(recording: Recording, folder: Path, *, device: str, progress:
 
 
 def _usable(path: Path, recording: Recording) -> TransferSet | None:
-    """The set at ``path`` if it holds what is needed. A damaged one is no reason to stop: what is needed is recorded anew."""
-    keys = recording.plan.keys
+    """The set at ``path`` if it holds what is needed, perhaps among more views. A damaged one is no reason to stop: it is recorded anew."""
+    wanted, keys = recording.plan.identity, recording.plan.keys
     try:
         found = TransferSet.open(path)
-        found.require_rows(keys // found.views, keys % found.views)
-    except (DataError, IntegrityError):
+        if found.views < wanted.views or replace(found.identity, views=wanted.views) != wanted:
+            return None
+        found.require_rows(keys // wanted.views, keys % wanted.views)
+    except (DataError, IntegrityError, UsageError):
         return None
-    return found if found.identity == recording.plan.identity else None
+    return found
 
 
 def _name(recording: Recording) -> str:

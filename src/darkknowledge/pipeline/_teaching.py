@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +12,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from darkknowledge.contract import Objective, Report, Teacher
+from darkknowledge.contract import Objective, Output, Report, Teacher
 from darkknowledge.data import Dataset
+from darkknowledge.errors import IntegrityError
 from darkknowledge.objective import Mixture
 from darkknowledge.pipeline._materials import assemble_teacher, examine_teacher, fingerprints, is_folder, load_members, positions_of, soft_temperature
-from darkknowledge.pipeline._recording import Recording, Tellable, codec_for, find_or_record, identify
+from darkknowledge.pipeline._recording import Recording, codec_for, find_or_record, identify, tellable
 from darkknowledge.pipeline.settings import DistillSettings, RecordedSettings
 from darkknowledge.runs.files import MANIFEST, sha256
+from darkknowledge.runs.folder import open_run
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.recipe import Recipe
@@ -30,8 +33,9 @@ examples depends on it."""
 BLOCK = 256
 """Examples that stay together when the answers are read from the file as training goes."""
 
-SAMPLE = 64
-"""Pictures that are compared with those that the teacher saw, before the first step."""
+SAMPLE, APART = 64, 0.02
+"""Pictures that a teacher is asked about again before its recorded answers are used, and how far its soft targets may then lie from the recorded ones,
+in total variation: hardware and batch size move them by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def prepare_teaching(settings: DistillSettings, teacher: Teacher | None, data: D
     facts["teacher"] = examine_teacher(teacher, data, temperature=soft_temperature(objective), check=settings.teacher.check, report=report)
     if settings.transfer.source is not None:
         teaching = _from_set(settings, data, objective, report, teacher=teacher)
-    elif settings.transfer.mode == "recorded" and isinstance(teacher, Tellable):
+    elif settings.transfer.mode == "recorded" and tellable(teacher):
         teaching = _record(settings, teacher, data, objective, report, prints)
     else:
         if settings.transfer.mode == "recorded":
@@ -80,24 +84,32 @@ def _record(settings: DistillSettings, teacher: Teacher, data: Dataset, objectiv
         shared = f"which {passes.epochs} epochs share" if passes.views < passes.epochs else "a new one in every epoch, as from a live teacher"
         report(f"views: {passes.views} of each picture, {shared}")
     recording = Recording(teacher, data, Plan.make(identity, ids=ids, views=views))
+    folders = _folders(settings)
+    known = [*_noted(settings), *(path.parent for folder in folders for path in sorted(folder.glob(f"*/{MANIFEST}")))]
     found = find_or_record(
         recording,
-        _folder(settings),
+        known,
+        next((folder for folder in folders if os.access(folder.parent, os.W_OK)), folders[-1]),
         device=resolve_device(settings.training.device),
         progress=settings.logging.progress,
         console=Console(stderr=True),
         report=report,
     )
-    return _taught_by(found, data, objective, recipe, settings.transfer)
+    return _taught_by(found, teacher, data, objective, recipe, settings.transfer)
 
 
-def _folder(settings: DistillSettings) -> Path:
-    """Beside the run of the teacher, of an ensemble's first member; beside the student's run where that cannot be, as with published weights."""
-    beside_student = (settings.out or Path("runs/student")).parent / "transfer"
-    source = settings.teacher.source[0] if settings.teacher.source else None
-    if source is None or not is_folder(source) or not os.access(source, os.W_OK):
-        return beside_student
-    return Path(source) / "transfer"
+def _folders(settings: DistillSettings) -> list[Path]:
+    """Where such sets lie: beside the run of the teacher, of an ensemble's first member; beside the student's run where that cannot be."""
+    sources = [source for source in settings.teacher.source[:1] if is_folder(source)]
+    return [Path(source) / "transfer" for source in sources] + [(settings.out or Path("runs/student")).parent / "transfer"]
+
+
+def _noted(settings: DistillSettings) -> list[Path]:
+    """The set that a run to be resumed was begun with: another one that holds the same rows may differ from it in the last digits."""
+    if not settings.resume or settings.out is None:
+        return []
+    noted = open_run(settings.out, finished=False).record.get("transfer")
+    return [Path(noted["path"])] if noted else []
 
 
 def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, report: Report, *, teacher: Teacher | None = None) -> Teaching:
@@ -114,7 +126,7 @@ def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, re
         wanted = replace(wanted, teacher=theirs.teacher, average=theirs.average, weights=theirs.weights)
     require_same(found.identity, wanted, where=str(found.path), fix=fix)
     report(f"transfer set: {found.path}, {len(found):,} rows, {found.views} view{'s'[: found.views != 1]} of each picture")
-    return _taught_by(found, data, objective, settings.training.model_copy(update={"views": found.views}), settings.transfer)
+    return _taught_by(found, teacher, data, objective, settings.training.model_copy(update={"views": found.views}), settings.transfer)
 
 
 def soft_temperatures(objective: Objective) -> list[float]:
@@ -123,18 +135,31 @@ def soft_temperatures(objective: Objective) -> list[float]:
     return [term.temperature for term in terms if "teacher" in term.needs]
 
 
-def _taught_by(found: TransferSet, data: Dataset, objective: Objective, recipe: Recipe, settings: RecordedSettings) -> Teaching:
-    """The set as a teacher, after all that can be wrong with it was looked for."""
+def _taught_by(
+    found: TransferSet, teacher: Teacher | None, data: Dataset, objective: Objective, recipe: Recipe, settings: RecordedSettings
+) -> Teaching:
+    """The set as a teacher, after all that can be wrong with it was looked for; ``teacher`` is whose answers it holds, if it is at hand."""
     for temperature in soft_temperatures(objective):
         found.require_temperature(temperature, least=settings.least_mass)
     ids, views = Passes(data.train.ids, recipe).rows()
     found.require_rows(ids, views)
     _require_the_same_pictures(found, data, ids, views)
-    small = found.identity.bytes_per_answer * len(ids) <= IN_MEMORY
-    if not small and recipe.shuffle_block is None:
-        recipe = recipe.model_copy(update={"shuffle_block": BLOCK})
+    if teacher is not None:
+        _require_the_same_answers(found, teacher, data, ids, views)
+    small = fits_memory(len(ids), found.identity.bytes_per_answer)
+    recipe = recipe if small else in_blocks(recipe)
     facts = {"teacher_fingerprints": list(found.identity.teacher), "transfer": {"path": str(found.path), "sha256": sha256(found.path / MANIFEST)}}
     return Teaching(RecordedTeacher(found.load(ids=ids, views=views) if small else found), recipe, facts)
+
+
+def fits_memory(rows: int, bytes_per_answer: int) -> bool:
+    """Whether so many answers are read into memory, and the examples shuffled one by one."""
+    return rows * bytes_per_answer <= IN_MEMORY
+
+
+def in_blocks(recipe: Recipe) -> Recipe:
+    """The recipe with an order of the examples that suits answers read from a file."""
+    return recipe if recipe.shuffle_block else recipe.model_copy(update={"shuffle_block": BLOCK})
 
 
 def _require_the_same_pictures(found: TransferSet, data: Dataset, ids: torch.Tensor, views: torch.Tensor) -> None:
@@ -142,3 +167,28 @@ def _require_the_same_pictures(found: TransferSet, data: Dataset, ids: torch.Ten
     chosen = torch.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).round().long()
     for batch in data.train.batches(positions_of(data.train, ids[chosen]), batch_size=SAMPLE, views=views[chosen]):
         found.check_alignment(batch)
+
+
+@torch.no_grad()
+def _require_the_same_answers(found: TransferSet, teacher: Teacher, data: Dataset, ids: torch.Tensor, views: torch.Tensor) -> None:
+    """Ask the teacher again about some of the pictures: weights and layers, which its fingerprint holds, need not be all that decides.
+
+    Raises:
+        IntegrityError: it answers otherwise than the set.
+    """
+    chosen = torch.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).round().long()
+    (batch,) = data.train.batches(positions_of(data.train, ids[chosen]), batch_size=SAMPLE, views=views[chosen])
+    temperature = found.temperatures[0] if found.temperatures else 1.0
+    answer, codec = Output.of(teacher(batch)), found.identity.codec
+    members = answer.members if found.members > 1 else answer.logits(math.inf)[None]
+    # As they would have been recorded, so that what the codec leaves out is no difference.
+    again = codec.decode(codec.encode(members.float().flatten(0, 1)), temperature).view(members.shape)
+    recorded = found.members_of(batch.ids, batch.views, temperature=temperature)
+    apart = ((again / temperature).softmax(-1) - (recorded / temperature).softmax(-1)).abs().sum(-1).max().item() / 2
+    if apart > APART:
+        raise IntegrityError(
+            f"the teacher no longer answers as recorded: its soft targets for {len(batch)} pictures differ by up to {apart:.3f} in total variation",
+            where=str(found.path),
+            why="something that decides its answers, beside its weights and layers, is another",
+            fix="remove the set, so that it is recorded anew, or bring back the teacher as it was",
+        )

@@ -142,7 +142,8 @@ def _identity(job: Job) -> dict[str, Any]:
 def _require_same_materials(run: RunFolder, job: Job) -> None:
     """Refuse to go on with other data or another teacher under the same names. A run that was just made has none yet."""
     before, now = run.record, _identity(job)
-    for name, what in (("data_fingerprint", "data"), ("split_fingerprint", "split"), ("teacher_fingerprints", "teacher")):
+    names = {"data_fingerprint": "data", "split_fingerprint": "split", "teacher_fingerprints": "teacher", "transfer": "transfer set"}
+    for name, what in names.items():
         if before.get(name, now.get(name)) != now.get(name):
             raise IntegrityError(
                 f"the {what} is no longer what {run.path} was begun with",

@@ -22,6 +22,7 @@ from darkknowledge.pipeline._materials import (
 from darkknowledge.pipeline._teaching import prepare_teaching
 from darkknowledge.pipeline._training import Job, Trained, train_in_folder
 from darkknowledge.pipeline.settings import DistillSettings, validate
+from darkknowledge.transfer import TransferSet
 
 
 def distill(
@@ -35,7 +36,7 @@ def distill(
     average: str = "probability",
     weights: Sequence[float] | None = None,
     check: bool = True,
-    transfer: str | Path | Mapping[str, Any] | None = None,
+    transfer: str | Path | TransferSet | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     logging: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -80,7 +81,7 @@ def distill(
         DistillSettings,
         {
             "teacher": described,
-            "transfer": {"source": transfer} if isinstance(transfer, str | Path) else transfer or {},
+            "transfer": _transfer_settings(transfer),
             "student": as_settings(student),
             "data": data_settings(data),
             "objective": goal,
@@ -97,6 +98,12 @@ def distill(
         network=student if isinstance(student, Network) else None,
         data=data if isinstance(data, Dataset) else None,
     )
+
+
+def _transfer_settings(transfer: str | Path | TransferSet | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if isinstance(transfer, TransferSet):
+        return {"source": transfer.path}
+    return {"source": transfer} if isinstance(transfer, str | Path) else transfer or {}
 
 
 def distill_from(

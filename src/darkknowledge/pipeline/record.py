@@ -82,7 +82,7 @@ def record_from(
     """`record` with checked settings; ready objects stand in for those that the settings name."""
     console = Console(stderr=True)
     report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
-    part = _part(settings)
+    part, device = _part(settings), _device(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     require_place(settings.out)
@@ -97,7 +97,7 @@ def record_from(
     report(found.describe())
     if len(found.validation):
         examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
-    return record_rows(recording, settings.out, part=part, device=_device(settings), progress=settings.progress, console=console, report=report)
+    return record_rows(recording, settings.out, part=part, device=device, progress=settings.progress, console=console, report=report)
 
 
 def _plan(settings: RecordSettings, teacher: Teacher, data: Dataset, prints: Sequence[str]) -> Recording:
@@ -123,9 +123,9 @@ def _part(settings: RecordSettings) -> tuple[int, int] | None:
     Raises:
         UsageError: both say something.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    world = os.environ.get("WORLD_SIZE", "1")
+    if not world.isdecimal() or int(world) < 2:
         return settings.part
     if settings.part is not None:
         raise UsageError("shard is given under torchrun, which divides the work itself", fix="leave shard away, or start the parts without torchrun")
-    return int(os.environ["RANK"]), world
+    return int(os.environ["RANK"]), int(world)

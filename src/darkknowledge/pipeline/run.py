@@ -26,6 +26,8 @@ from darkknowledge.pipeline._materials import (
     soft_temperature,
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
+from darkknowledge.pipeline._recording import codec_for
+from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
 from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
 from darkknowledge.pipeline.distill import distill_from
 from darkknowledge.pipeline.settings import (
@@ -43,6 +45,7 @@ from darkknowledge.pipeline.train import train_from
 from darkknowledge.runs.files import write_json
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import Frozen
+from darkknowledge.training.passes import Passes
 from darkknowledge.training.recipe import Recipe
 
 
@@ -155,6 +158,7 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
         if not teaching.source:
             teaching = teaching.model_copy(update={"source": tuple(_train_teachers(settings, folder, data, report))})
             _check_teacher(settings, teaching, data)
+        settings = _in_one_order(settings, data, teaching)
         pairs = [_train_pair(settings, folder, data, teaching, index, report) for index in range(settings.seeds)]
         report("measuring on the test split")
         comparison = _compare(settings, folder, data, teaching, pairs)
@@ -177,6 +181,17 @@ def _check_teacher(settings: RunSettings, teaching: TeacherSettings, data: Datas
     teacher = assemble_teacher(load_members(teaching, data, plugins=settings.plugins, report=_silent), teaching)
     objective = build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
     examine_teacher(teacher, data, temperature=soft_temperature(objective), check=teaching.check, report=_silent)
+
+
+def _in_one_order(settings: RunSettings, data: Dataset, teaching: TeacherSettings) -> RunSettings:
+    """Where the answers are too many for memory, the one alone too gets the order that suits the one distilled."""
+    objective = build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
+    codec = codec_for(settings.transfer, len(data.class_names), temperatures=soft_temperatures(objective))
+    members = 1 if teaching.average == "logit" else len(teaching.source)
+    recipe = settings.training if data.varies else settings.training.model_copy(update={"views": 1})
+    if settings.transfer.mode == "live" or fits_memory(len(Passes(data.train.ids, recipe).rows()[0]), members * codec.width):
+        return settings
+    return settings.model_copy(update={"training": in_blocks(settings.training)})
 
 
 def _train_teachers(settings: RunSettings, folder: RunFolder, data: Dataset, report: Report) -> list[str]:

@@ -45,13 +45,17 @@ class Passes:
         end = min(self.steps - number * self.per_epoch, self.per_epoch)
         size, seed = self.recipe.batch_size, self.recipe.seed
         positions = order(len(self.ids), seed=seed, epoch=number, block=self.recipe.shuffle_block)[begin * size : end * size]
-        return positions, view_of(self.ids[positions], epoch=number, views=self.views if self.views < self.epochs else None)
+        return positions, self._views(self.ids[positions], number)
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Ids and views of everything that the run sees, each pair once, in ascending order; both (n,)."""
-        keys = []
-        for number in range(self.epochs):
-            positions, shown = self.epoch(number)
+        whole = min(self.steps // self.per_epoch, self.views)  # after so many epochs every view was shown
+        keys = [self.ids * self.views + self._views(self.ids, number) for number in range(whole)]
+        if whole < self.views and whole < self.epochs:
+            positions, shown = self.epoch(whole)
             keys.append(self.ids[positions] * self.views + shown)
         unique: Tensor = torch.unique(torch.cat(keys))
         return unique // self.views, unique % self.views
+
+    def _views(self, ids: Tensor, number: int) -> Tensor:
+        return view_of(ids, epoch=number, views=self.views if self.views < self.epochs else None)
