@@ -34,8 +34,8 @@ BLOCK = 256
 """Examples that stay together when the answers are read from the file as training goes."""
 
 SAMPLE, APART = 64, 0.02
-"""Pictures that a teacher is asked about again before its recorded answers are used, and how far its soft targets may then lie from the recorded ones,
-in total variation: hardware and batch size move them by less."""
+"""Pictures that a teacher is asked about again before its recorded answers are used, and how far its soft targets may then lie from the recorded
+ones, in total variation: hardware and batch size move them by less."""
 
 
 @dataclass(frozen=True, slots=True)
