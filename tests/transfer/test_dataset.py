@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.randomness import view_of
-from darkknowledge.transfer import TransferDataset
-from transfer.small import Linear, points, recorded
+from darkknowledge.transfer import TransferDataset, require_same_pictures
+from transfer.small import Linear, Points, every_row, points, recorded
 
 
 def test_items_are_pictures_labels_and_logits(tmp_path: Path) -> None:
@@ -66,3 +66,32 @@ def test_pictures_of_another_transform_are_refused(tmp_path: Path) -> None:
     made = recorded(tmp_path / "set", examples=points(30, transform="wiggle v1"), views=2)
     with pytest.raises(IntegrityError, match="another transform: wiggle v1, wanted is wiggle v2"):
         TransferDataset(made, points(30, transform="wiggle v2"))
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_other_pictures_under_the_same_ids_are_refused_before_the_first_item(views: int, tmp_path: Path) -> None:
+    examples = points(200, transform="wiggle v1" if views > 1 else "plain")
+    made = recorded(tmp_path / "set", examples=examples, views=views)
+    others = Points(examples.inputs.flip(0), examples.ids, examples.labels, examples.transform)
+    with pytest.raises(IntegrityError, match=r"not the ones that the teacher saw: 64 of 64 differ"):
+        TransferDataset(made, others)
+    TransferDataset(made, examples)
+
+
+def test_a_sample_of_the_rows_is_compared_and_absent_examples_are_refused(tmp_path: Path) -> None:
+    examples = points(200, transform="wiggle v1")
+    made = recorded(tmp_path / "set", examples=examples, views=2)
+    ids, views = every_row(examples, 2)
+    require_same_pictures(made, examples, ids, views)
+    require_same_pictures(made, examples, ids)
+    require_same_pictures(made, examples, ids[:0])
+    with pytest.raises(IntegrityError, match="the pictures are not the ones that the teacher saw"):
+        require_same_pictures(made, Points(examples.inputs + 0.5, examples.ids, examples.labels, examples.transform), ids, views)
+    with pytest.raises(DataError, match="the data lacks examples"):
+        require_same_pictures(made, examples, ids + 1000, views)
+
+
+def test_plain_pictures_are_compared_also_where_the_data_has_views(tmp_path: Path) -> None:
+    examples = points(30)
+    made = recorded(tmp_path / "set", examples=examples)
+    TransferDataset(made, Points(examples.inputs, examples.ids, examples.labels, "wiggle v1"))

@@ -152,6 +152,21 @@ def test_a_recorded_teacher_answers_batches_by_id_and_view(source: str, tmp_path
     assert torch.equal(teacher(Batch(batch.ids, batch.inputs, batch.labels)).logits(), teacher(batch).logits())
 
 
+@pytest.mark.parametrize("source", ["mapped", "loaded", "a part"])
+def test_a_recorded_teacher_refuses_a_first_batch_of_other_pictures(source: str, tmp_path: Path) -> None:
+    examples = points(40, gap=2)
+    made = recorded(tmp_path / "set", examples=examples)
+    shown: Any = {"mapped": made, "loaded": made.load(), "a part": made.load(ids=examples.ids[5:15])}[source]
+    (batch,) = examples.batches(torch.arange(5, 15), batch_size=10, views=None)
+    teacher = RecordedTeacher(shown)
+    with pytest.raises(IntegrityError, match="not the ones that the teacher saw: 10 of 10 differ"):
+        teacher(Batch(batch.ids, batch.inputs.flip(0), batch.labels))
+    with pytest.raises(DataError, match="10 of 10 rows"):
+        teacher(Batch(batch.ids + 1000, batch.inputs, batch.labels))
+    assert torch.equal(teacher(batch).logits(), made[batch.ids].logits())
+    assert torch.equal(teacher(Batch(batch.ids, batch.inputs.flip(0), batch.labels)).logits(), made[batch.ids].logits())
+
+
 def test_a_part_of_a_set_can_be_loaded(tmp_path: Path) -> None:
     made = recorded(tmp_path / "set")
     part = made.load(ids=[1005, 1001, 1005])

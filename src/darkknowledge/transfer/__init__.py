@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from darkknowledge.transfer._identity import Identity, require_same
     from darkknowledge.transfer._loaded import LoadedSet
     from darkknowledge.transfer._output import TopKOutput
+    from darkknowledge.transfer._pictures import require_same_pictures
     from darkknowledge.transfer._plan import Plan
     from darkknowledge.transfer._teacher import RecordedTeacher
     from darkknowledge.transfer._transfer_set import TransferSet
@@ -45,6 +46,7 @@ _HOMES = {
     "faults": "_verify",
     "require_place": "_build",
     "require_same": "_identity",
+    "require_same_pictures": "_pictures",
     "verify": "_verify",
 }
 
@@ -64,6 +66,7 @@ __all__ = [
     "faults",
     "require_place",
     "require_same",
+    "require_same_pictures",
     "verify",
 ]
 

@@ -78,6 +78,11 @@ class Identity:
         """Bytes of a row's answers."""
         return self.members * self.codec.width
 
+    @property
+    def plain(self) -> bool:
+        """Whether each example is shown as it is, once."""
+        return self.transform == PLAIN and self.views == 1
+
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -135,7 +140,7 @@ def require_same_transform(identity: Identity, transform: str, *, where: str) ->
     Raises:
         IntegrityError: their transform is another. A set of plain pictures goes with any, as every data set can show its plain pictures.
     """
-    if transform != identity.transform and (identity.transform != PLAIN or identity.views > 1):
+    if transform != identity.transform and not identity.plain:
         fix = "give the data the transform that the set was recorded with, or record the set anew"
         raise different("transform", identity.transform, transform, where=where, why=_WHY["transform"], fix=fix)
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from darkknowledge.contract import Answer
+from darkknowledge.contract import Answer, Batch
+from darkknowledge.transfer._checks import require_same_inputs
 from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._keys import Numbers, keys_of, missing
 from darkknowledge.transfer._output import answer_of, weights_of
 
 
 class LoadedSet:
-    """Answers (N, W) uint8 by ascending ``keys`` (N,); made by `TransferSet.load`.
+    """Answers (N, W) uint8 by ascending ``keys`` (N,), and the checksums ``input_crc32`` (N,) of what was seen; made by `TransferSet.load`.
 
     On an accelerator a lookup waits for nothing, so nothing can be refused there: call `require_rows` before the first step.
     """
 
-    def __init__(self, identity: Identity, keys: Tensor, answers: Tensor, *, where: str = "") -> None:
+    def __init__(self, identity: Identity, keys: Tensor, answers: Tensor, input_crc32: NDArray[np.uint32], *, where: str = "") -> None:
         self.identity = identity
-        self._keys, self._answers, self._where = keys, answers, where
+        self._keys, self._answers, self._input_crc32, self._where = keys, answers, input_crc32, where
         self._weights = weights_of(identity, answers.device)
         self._first = int(keys[0]) if len(keys) else 0
         self._contiguous = bool(len(keys) and int(keys[-1]) - self._first == len(keys) - 1)
@@ -33,10 +36,10 @@ class LoadedSet:
         return len(self._keys)
 
     def to(self, device: torch.device | str) -> LoadedSet:
-        """The same rows on another device."""
+        """The same rows on another device; their checksums stay in main memory."""
         if self._answers.device == torch.device(device):
             return self
-        return LoadedSet(self.identity, self._keys.to(device), self._answers.to(device), where=self._where)
+        return LoadedSet(self.identity, self._keys.to(device), self._answers.to(device), self._input_crc32, where=self._where)
 
     def answer(self, ids: Tensor, views: Tensor | None = None) -> Answer:
         """The answers to ``views`` (B,) of the examples ``ids`` (B,), view 0 of each by default; both lie where the rows do.
@@ -62,6 +65,18 @@ class LoadedSet:
         """
         keys = torch.from_numpy(keys_of(ids, views, per_example=self.identity.views)).to(self._keys.device)
         self._refuse_missing(keys, self._rows(keys))
+
+    def check_alignment(self, batch: Batch) -> None:
+        """Prove on a batch that its inputs are those that the teacher saw.
+
+        Raises:
+            IntegrityError: an input has another checksum than the recorded one.
+            DataError: a row is not there.
+        """
+        keys = torch.from_numpy(keys_of(batch.ids, batch.views, per_example=self.identity.views)).to(self._keys.device)
+        rows = self._rows(keys)
+        self._refuse_missing(keys, rows)
+        require_same_inputs(self._input_crc32[rows.cpu().numpy()], batch, where=self._where)
 
     def _rows(self, keys: Tensor) -> Tensor:
         """A row for each key: the right one if there is one, else any, and outside the set only where keys have no gaps."""

@@ -10,13 +10,16 @@ from darkknowledge.transfer._transfer_set import TransferSet
 
 
 class RecordedTeacher:
-    """A `contract.Teacher` that looks its answers up by id and view; a batch without views is asked about as view 0."""
+    """A `contract.Teacher` that looks its answers up by id and view; a batch without views is asked about as view 0.
+
+    The inputs of its first batch are compared with those that were recorded; to look up answers to others on purpose, ask the set itself.
+    """
 
     needs_ids = True
     """See `contract.Teacher`."""
 
     def __init__(self, source: TransferSet | LoadedSet) -> None:
-        self._source = source
+        self._source, self._aligned = source, False
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -27,8 +30,12 @@ class RecordedTeacher:
         """The recorded answers to a batch.
 
         Raises:
-            DataError: an answer was never recorded (not noticed where the set is loaded on an accelerator).
+            DataError: an answer was never recorded (not noticed after the first batch where the set is loaded on an accelerator).
+            IntegrityError: an input of the first batch is not the one that the teacher saw.
         """
+        if not self._aligned and len(batch):
+            self._source.check_alignment(batch)
+            self._aligned = True
         return self._source.answer(batch.ids, batch.views)
 
     def to(self, device: torch.device | str) -> RecordedTeacher:

@@ -166,7 +166,8 @@ class TransferSet:
         from darkknowledge.transfer._loaded import LoadedSet
 
         keys = self.keys().numpy() if ids is None else np.unique(keys_of(ids, views, per_example=self.views))
-        return LoadedSet(self.identity, torch.from_numpy(keys), torch.from_numpy(self.raw(keys)), where=str(self.path)).to(device)
+        answers, checksums = torch.from_numpy(self.raw(keys)), self._checksums(keys)
+        return LoadedSet(self.identity, torch.from_numpy(keys), answers, checksums, where=str(self.path)).to(device)
 
     def require_rows(self, ids: Numbers, views: Numbers | None = None) -> None:
         """Refuse to begin with rows that are not there.
@@ -183,9 +184,7 @@ class TransferSet:
             IntegrityError: an input has another checksum than the recorded one.
             DataError: a row is not there.
         """
-        rows = self._rows(keys_of(batch.ids, batch.views, per_example=self.views))
-        recorded = gather([shard.input_crc32 for shard in self.shards], rows, shard_rows=self._manifest.shard_rows)
-        require_same_inputs(recorded, batch, where=str(self.path))
+        require_same_inputs(self._checksums(keys_of(batch.ids, batch.views, per_example=self.views)), batch, where=str(self.path))
 
     def captured_mass(self, temperature: float) -> float:
         """The mean share of the soft target at ``temperature`` that lies on recorded classes: 1 for a codec that keeps all.
@@ -211,6 +210,9 @@ class TransferSet:
             return answers[0].take
         files = [self.path / f"{name}.arrow" for name in self._manifest.shards]
         return side_by_side(files, width=width, shard_rows=shard_rows) or partial(gather, answers, shard_rows=shard_rows)
+
+    def _checksums(self, keys: NDArray[np.int64]) -> NDArray[np.uint32]:
+        return gather([shard.input_crc32 for shard in self.shards], self._rows(keys), shard_rows=self._manifest.shard_rows)
 
     def _rows(self, keys: NDArray[np.int64]) -> Rows:
         rows, absent = self._lookup.rows_of(keys)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkknowledge.contract import IGNORED, PLAIN, Batch, Examples, Output, Teacher
+from darkknowledge.contract import IGNORED, Batch, Examples, Output, Teacher
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.transfer._checks import checksums
 from darkknowledge.transfer._identity import Identity, require_same_transform
@@ -29,7 +29,6 @@ class Recorder:
         require_same_transform(identity, examples.transform, where="the examples to record")
         self._teacher, self._examples, self._identity, self._device = teacher, examples, identity, torch.device(device)
         self._ids, self._order = examples.ids.cpu().sort()
-        self._plain = identity.transform == PLAIN and identity.views == 1
 
     def require(self, keys: Tensor) -> None:
         """Refuse keys of examples that are not there.
@@ -60,7 +59,7 @@ class Recorder:
         columns = Columns.empty(len(keys), width=self._identity.bytes_per_answer)
         columns.keys[:] = keys.numpy()
         start = 0
-        for batch in self._examples.batches(positions, batch_size=self._identity.batch_size, views=None if self._plain else views):
+        for batch in self._examples.batches(positions, batch_size=self._identity.batch_size, views=None if self._identity.plain else views):
             rows = slice(start, start + len(batch))
             if not torch.equal(batch.ids.cpu(), ids[rows]):
                 raise IntegrityError("the data answers with other examples than it was asked for", where=f"rows {rows.start} to {rows.stop}")
