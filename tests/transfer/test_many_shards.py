@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from darkknowledge.errors import DataError
 from darkknowledge.transfer import TransferSet, _transfer_set
 from darkknowledge.transfer._lookup import Lookup, gather
-from darkknowledge.transfer._shard import Columns, to_bytes
+from darkknowledge.transfer._shard import Columns, Mapped, map_columns, to_bytes
 from darkknowledge.transfer._side_by_side import side_by_side
 from transfer.small import Linear, points, recorded
 
@@ -23,23 +23,24 @@ CUTS = [(1000, 1000), (1000, 999), (1000, 333), (300, 1), (70_000, 250), (512, 1
 needs_mapping = pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="files are mapped at chosen addresses on Linux and macOS alone")
 
 
-def written(folder: Path, *, rows: int, shard_rows: int, width: int) -> tuple[NDArray[np.uint8], list[Path]]:
-    """Random answers, and the shards that hold them."""
+def written(folder: Path, *, rows: int, shard_rows: int, width: int) -> tuple[NDArray[np.uint8], list[Path], list[Mapped]]:
+    """Random answers, and the shards that hold them, mapped one by one."""
     answers = np.random.default_rng(rows + width).integers(0, 256, (rows, width), np.uint8)
-    keys, paths = np.arange(rows), []
+    keys, paths, shards = np.arange(rows), [], []
     for start in range(0, rows, shard_rows):
         part = slice(start, start + shard_rows)
         paths.append(folder / f"{start:08d}.arrow")
         paths[-1].write_bytes(to_bytes(Columns(keys[part], keys[part], keys[part].astype(np.uint32), answers[part])))
-    return answers, paths
+        shards.append(map_columns(paths[-1], rows=len(keys[part]), width=width))
+    return answers, paths, shards
 
 
 @needs_mapping
 @pytest.mark.parametrize("width", [1, 18, 20, 40, 129])
 @pytest.mark.parametrize(("rows", "shard_rows"), CUTS)
 def test_shards_side_by_side_are_one_array(rows: int, shard_rows: int, width: int, tmp_path: Path) -> None:
-    answers, paths = written(tmp_path, rows=rows, shard_rows=shard_rows, width=width)
-    take = side_by_side(paths, width=width, shard_rows=shard_rows)
+    answers, paths, shards = written(tmp_path, rows=rows, shard_rows=shard_rows, width=width)
+    take = side_by_side(paths, shards, shard_rows=shard_rows)
     assert take is not None
     for which in (np.arange(rows), np.random.default_rng(0).integers(0, rows, 500), np.empty(0, np.int64)):
         assert (take(which).view(np.uint8).reshape(-1, width) == answers[which]).all()
@@ -47,18 +48,30 @@ def test_shards_side_by_side_are_one_array(rows: int, shard_rows: int, width: in
 
 @needs_mapping
 def test_shards_that_no_page_brings_into_line_are_left_where_they_are(tmp_path: Path) -> None:
-    _, paths = written(tmp_path, rows=1000, shard_rows=333, width=512)
-    assert side_by_side(paths, width=512, shard_rows=333) is None
-    assert side_by_side(paths[:3], width=512, shard_rows=333) is not None
+    _, paths, shards = written(tmp_path, rows=1000, shard_rows=333, width=512)
+    assert side_by_side(paths, shards, shard_rows=333) is None
+    assert side_by_side(paths[:3], shards[:3], shard_rows=333) is not None
+
+
+@needs_mapping
+@pytest.mark.parametrize("size", [100, 10 << 20])
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_shard_that_was_replaced_by_one_of_another_size_is_not_mapped(size: int, number: int, tmp_path: Path) -> None:
+    _, paths, shards = written(tmp_path, rows=1000, shard_rows=300, width=40)
+    (tmp_path / "other").write_bytes(bytes(size))
+    (tmp_path / "other").replace(paths[number])
+    assert side_by_side(paths, shards, shard_rows=300) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="needs /proc")
 def test_shards_that_are_not_used_any_more_give_their_addresses_back(tmp_path: Path) -> None:
-    _, paths = written(tmp_path, rows=1000, shard_rows=100, width=40)
-    take = side_by_side(paths, width=40, shard_rows=100)
+    _, paths, shards = written(tmp_path, rows=1000, shard_rows=100, width=40)
+    take = side_by_side(paths, shards, shard_rows=100)
     assert take is not None
-    assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == 10
+    assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == 20
     del take
+    assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == 10
+    del shards
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from darkknowledge.errors import IntegrityError, UsageError
@@ -202,13 +203,28 @@ def test_statistics_that_are_not_the_shards_are_found_behind_right_checksums(fol
     assert [(fault.file, fault.what) for fault in faults(folder)] == [(f"{FIRST}.json", "its statistics are not those of the shard")]
 
 
-def test_a_shard_with_other_columns_is_refused(folder: Path) -> None:
-    plan, columns = plan_of(Linear(), points()), TransferSet.open(folder).shards[0]
-    wide = Columns(columns.keys, columns.labels, columns.input_crc32, np.zeros((16, 44), np.uint8))
-    data, path = bytes(to_bytes(wide)), folder / f"{FIRST}.arrow"
-    path.write_bytes(data)
+def with_file(folder: Path, data: bytes) -> None:
+    """A set whose first shard is another file, and whose checksums are all right."""
+    (folder / f"{FIRST}.arrow").write_bytes(data)
     sidecar = replace(Sidecar.read(folder / f"{FIRST}.json"), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     (folder / f"{FIRST}.json").write_text(sidecar.to_text())
-    commit(folder, plan, environment={})
+    commit(folder, plan_of(Linear(), points()), environment={})
+
+
+def test_a_shard_with_other_columns_is_refused(folder: Path) -> None:
+    columns = TransferSet.open(folder).shards[0]
+    with_file(folder, bytes(to_bytes(Columns(columns.keys, columns.labels, columns.input_crc32, np.zeros((16, 44), np.uint8)))))
     with pytest.raises(IntegrityError, match="no shard of 16 rows with answers of 40 bytes"):
         TransferSet.open(folder)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_a_shard_with_compressed_columns_is_refused(compression: str, folder: Path) -> None:
+    batch = pa.ipc.open_file(pa.memory_map(str(folder / f"{FIRST}.arrow"))).get_batch(0)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_batch(batch)
+    with_file(folder, sink.getvalue().to_pybytes())
+    with pytest.raises(IntegrityError, match=r"no shard of 16 rows[\s\S]*it is compressed"):
+        TransferSet.open(folder)
+    assert [fault.file for fault in faults(folder)] == [FIRST]

@@ -32,6 +32,14 @@ class Columns:
         return len(self.keys)
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped(Columns):
+    """Columns that are a mapped file of ``size`` bytes, in which the answers begin at ``offset``."""
+
+    size: int
+    offset: int
+
+
 def to_bytes(columns: Columns) -> pa.Buffer:
     """The file: one record batch, uncompressed."""
     schema = _schema(columns.answers.shape[1])
@@ -47,42 +55,37 @@ def to_bytes(columns: Columns) -> pa.Buffer:
     return sink.getvalue()
 
 
-def map_columns(path: Path, *, rows: int, width: int) -> Columns:
+def map_columns(path: Path, *, rows: int, width: int) -> Mapped:
     """The columns of a shard, mapped: nothing is read before it is looked at, and nothing is copied.
 
     Raises:
-        IntegrityError: the file is missing, is a link, or is not one record batch of ``rows`` rows with these columns.
+        IntegrityError: the file is missing, is a link, or is not one record batch of ``rows`` rows with these columns, uncompressed.
     """
     if path.is_symlink():
         raise IntegrityError(f"{path.name} is a link", where=str(path), why="a transfer set holds its own files", fix="copy the files, not links")
     try:
-        batch = _only_batch(path)
+        # The mapping is closed when the last array that looks into it goes.
+        file = pa.memory_map(str(path)).read_buffer()
+        batch = _only_batch(file)
         if batch.schema != _schema(width) or batch.num_rows != rows:
             raise ValueError(f"it holds {batch.num_rows} rows of {', '.join(map(str, batch.schema))}")
-        keys, labels, crcs, answers = (_values(column) for column in batch.columns)
+        keys, labels, crcs, answers = (_values(column, file) for column in batch.columns)
+        return Mapped(
+            np.frombuffer(keys, np.int64, rows),
+            np.frombuffer(labels, np.int64, rows),
+            np.frombuffer(crcs, np.uint32, rows),
+            np.frombuffer(answers, np.uint8, rows * width).reshape(rows, width),
+            size=file.size,
+            offset=answers.address - file.address,
+        )
     except (OSError, ValueError, pa.ArrowException) as error:
         raise IntegrityError(
             f"{path.name} is no shard of {rows} rows with answers of {width} bytes", where=str(path), why=str(error), fix=AGAIN
         ) from error
-    return Columns(
-        np.frombuffer(keys, np.int64, rows),
-        np.frombuffer(labels, np.int64, rows),
-        np.frombuffer(crcs, np.uint32, rows),
-        np.frombuffer(answers, np.uint8, rows * width).reshape(rows, width),
-    )
 
 
-def answers_offset(path: Path) -> int:
-    """Where the column of answers begins in the file of a shard."""
-    with pa.memory_map(str(path)) as source:
-        whole = source.read_buffer()
-        answers = pa.ipc.open_file(whole).get_batch(0).column("answer").buffers()[1]
-        return int(answers.address - whole.address)
-
-
-def _only_batch(path: Path) -> Any:
-    # The mapping is closed when the last array that looks into it goes.
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+def _only_batch(file: Any) -> Any:
+    reader = pa.ipc.open_file(file)
     if reader.num_record_batches != 1:
         raise ValueError(f"it holds {reader.num_record_batches} record batches")
     batch = reader.get_batch(0)
@@ -90,10 +93,13 @@ def _only_batch(path: Path) -> Any:
     return batch
 
 
-def _values(column: Any) -> Any:
+def _values(column: Any, file: Any) -> Any:
     if column.null_count or column.offset:
         raise ValueError("a column has nulls or an offset")
-    return column.buffers()[1]
+    values = column.buffers()[1]
+    if values is None or not file.address <= values.address <= values.address + values.size <= file.address + file.size:
+        raise ValueError("a column is not one run of bytes in the file: it is compressed, or does not begin at a multiple of 8 bytes")
+    return values
 
 
 def _schema(width: int) -> Any:

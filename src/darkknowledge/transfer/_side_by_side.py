@@ -18,27 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkknowledge.transfer._lookup import Rows
-from darkknowledge.transfer._shard import answers_offset
+from darkknowledge.transfer._shard import Mapped
 
 MAP_FIXED = 0x10
 """Map at this very address, in place of what is there. Python has no name for it; the number is the same on Linux and macOS."""
 
 
-def side_by_side(paths: Sequence[Path], *, width: int, shard_rows: int) -> Callable[[Rows], NDArray[np.void]] | None:
-    """A function from row numbers of the whole set, which must be right, to their answers as items of ``width`` bytes.
+def side_by_side(paths: Sequence[Path], shards: Sequence[Mapped], *, shard_rows: int) -> Callable[[Rows], NDArray[np.void]] | None:
+    """A function from row numbers of the whole set, which must be right, to their answers as items of a row's width.
 
-    None where it can't be had: on other systems, and where no whole number of pages brings the last shard into line with the others, whose columns
-    begin elsewhere in their files (that may be so if ``width`` is a multiple of 16).
+    ``shards`` are the files ``paths`` as they were mapped before. None where it can't be had: on other systems, where a file has another size since,
+    and where no whole number of pages brings the last shard into line with the others, whose columns begin elsewhere in their files (that may be so
+    if the width is a multiple of 16).
     """
     if sys.platform not in ("linux", "darwin"):
         return None
-    offsets = [answers_offset(path) for path in paths]
-    places = _places(offsets, [path.stat().st_size for path in paths], width)
-    region = _mapped(paths, places) if places else None
+    width = int(shards[0].answers.shape[1])
+    offsets, sizes = [shard.offset for shard in shards], [shard.size for shard in shards]
+    places = _places(offsets, sizes, width)
+    region = _mapped(paths, places, sizes) if places else None
     if region is None:
         return None
     first = offsets[0]
-    items = np.frombuffer(region, f"V{width}", (len(region) - first) // width, first)
+    items: NDArray[np.void] = np.frombuffer(region, f"V{width}", (len(region) - first) // width, first)
     begins = np.array([place + offset - first for place, offset in zip(places, offsets, strict=False)]) // width
     jumps = begins - np.arange(len(paths)) * shard_rows
 
@@ -61,8 +63,8 @@ def _places(offsets: Sequence[int], sizes: Sequence[int], width: int) -> list[in
     return places
 
 
-def _mapped(paths: Sequence[Path], places: Sequence[int]) -> mmap.mmap | None:
-    """A region of addresses with each file at its place; None if the system refuses."""
+def _mapped(paths: Sequence[Path], places: Sequence[int], sizes: Sequence[int]) -> mmap.mmap | None:
+    """A region of addresses with each file at its place; None if the system refuses, or if a file has not the size that it has room for."""
     library = ctypes.CDLL(None)
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -72,9 +74,10 @@ def _mapped(paths: Sequence[Path], places: Sequence[int]) -> mmap.mmap | None:
     except OSError:
         return None
     begin = np.frombuffer(region, np.uint8).ctypes.data
-    for path, place in zip(paths, places, strict=False):
+    for path, place, size in zip(paths, places, sizes, strict=False):
         with path.open("rb") as file:
-            size, flags = os.fstat(file.fileno()).st_size, mmap.MAP_SHARED | MAP_FIXED
-            if library.mmap(begin + place, size, mmap.PROT_READ, flags, file.fileno(), 0) != begin + place:
+            if os.fstat(file.fileno()).st_size != size:  # more would be mapped over somebody else's memory
+                return None
+            if library.mmap(begin + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file.fileno(), 0) != begin + place:
                 return None
     return region

@@ -21,7 +21,7 @@ from darkknowledge.transfer._keys import Numbers, keys_of, missing
 from darkknowledge.transfer._lookup import Lookup, Rows, gather
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._output import answer_of, members_of, weights_of
-from darkknowledge.transfer._shard import Columns, map_columns
+from darkknowledge.transfer._shard import Mapped, map_columns
 from darkknowledge.transfer._side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class TransferSet:
     Its shards are mapped, so that many processes share one copy in memory and a set may be larger than that.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, shards: tuple[Columns, ...]) -> None:
+    def __init__(self, path: Path, manifest: Manifest, shards: tuple[Mapped, ...]) -> None:
         self.path, self._manifest, self.shards = path, manifest, shards
         self._lookup = Lookup([shard.keys for shard in shards], shard_rows=manifest.shard_rows)
         self._take = self._fastest_take()
@@ -209,7 +209,7 @@ class TransferSet:
         if len(answers) == 1:
             return answers[0].take
         files = [self.path / f"{name}.arrow" for name in self._manifest.shards]
-        return side_by_side(files, width=width, shard_rows=shard_rows) or partial(gather, answers, shard_rows=shard_rows)
+        return side_by_side(files, self.shards, shard_rows=shard_rows) or partial(gather, answers, shard_rows=shard_rows)
 
     def _checksums(self, keys: NDArray[np.int64]) -> NDArray[np.uint32]:
         return gather([shard.input_crc32 for shard in self.shards], self._rows(keys), shard_rows=self._manifest.shard_rows)
