@@ -24,7 +24,7 @@ from darkknowledge.runs.folder import open_run
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.recipe import Recipe
-from darkknowledge.transfer import Plan, RecordedTeacher, TransferSet, require_same
+from darkknowledge.transfer import Plan, RecordedTeacher, TransferSet, require_same, require_same_pictures
 
 IN_MEMORY = 2 << 30
 """Bytes of answers up to which they are read into memory, or onto the device, before the first step. The same everywhere, because the order of the
@@ -143,7 +143,7 @@ def _taught_by(
         found.require_temperature(temperature, least=settings.least_mass)
     ids, views = Passes(data.train.ids, recipe).rows()
     found.require_rows(ids, views)
-    _require_the_same_pictures(found, data, ids, views)
+    require_same_pictures(found, data.train, ids, views)
     if teacher is not None:
         _require_the_same_answers(found, teacher, data, ids, views)
     small = fits_memory(len(ids), found.identity.bytes_per_answer)
@@ -160,13 +160,6 @@ def fits_memory(rows: int, bytes_per_answer: int) -> bool:
 def in_blocks(recipe: Recipe) -> Recipe:
     """The recipe with an order of the examples that suits answers read from a file."""
     return recipe if recipe.shuffle_block else recipe.model_copy(update={"shuffle_block": BLOCK})
-
-
-def _require_the_same_pictures(found: TransferSet, data: Dataset, ids: torch.Tensor, views: torch.Tensor) -> None:
-    """Make some of the pictures again and compare them with those that the teacher saw."""
-    chosen = torch.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).round().long()
-    for batch in data.train.batches(positions_of(data.train, ids[chosen]), batch_size=SAMPLE, views=views[chosen]):
-        found.check_alignment(batch)
 
 
 @torch.no_grad()
