@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from rich.console import Console
 from scipy.special import softmax
 from scipy.stats import entropy
 
+from darkknowledge.cli.transfer_table import show_transfer_set
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.transfer import _statistics, describe, export
 from darkknowledge.transfer._statistics import statistics_of
@@ -103,3 +107,11 @@ def test_an_export_replaces_nothing_and_wants_a_whole_set(tmp_path: Path) -> Non
     with pytest.raises(IntegrityError, match="missing"):
         export(made.path, tmp_path / "new.parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.parquet", "set"]
+
+
+def test_a_foreign_set_commands_no_terminal_that_shows_it(tmp_path: Path) -> None:
+    odd, screen = "\x1b]0;owned\x07\x1b[2J", io.StringIO()
+    found = describe(recorded(tmp_path / "set").path)
+    show_transfer_set(replace(found, transform=odd, data=odd, teacher=(odd,), codec=odd), tmp_path / odd, Console(file=screen, width=200))
+    assert "owned" in screen.getvalue()
+    assert all(line.isprintable() for line in screen.getvalue().splitlines())

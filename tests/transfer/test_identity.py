@@ -90,6 +90,11 @@ def test_what_is_nothing_like_an_identity_is_refused(values: Any) -> None:
     [
         ({"weights": (1.0,)}, "1 weights for 2 teachers"),
         ({"class_names": ("a", "a")}, "missing or doubled"),
+        ({"weights": (0.5, 0.6)}, "weights="),
+        ({"weights": (1.0, 0.0)}, "weights="),
+        ({"weights": (float("nan"), 1.0)}, "weights="),
+        ({"precision": "fp16"}, "precision='fp16'"),
+        ({"views": 1 << 32}, "views=4294967296"),
         ({"views": 0}, "views=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"codec": codecs.build("float32", 9)}, "9 of 10 classes"),
@@ -98,3 +103,14 @@ def test_what_is_nothing_like_an_identity_is_refused(values: Any) -> None:
 def test_an_identity_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         replace(IDENTITY, **changes)
+
+
+def test_what_a_foreign_set_says_of_itself_commands_no_terminal() -> None:
+    foreign = replace(IDENTITY, data="\x1b]0;owned\x07\x1b[2J\n\ud800")
+    with pytest.raises(IntegrityError) as caught:
+        require_same(foreign, IDENTITY, where="", fix="")
+    assert "another data: \N{REPLACEMENT CHARACTER}]0;owned" in str(caught.value)
+    assert caught.value.what.isprintable()
+    with pytest.raises(IntegrityError) as caught:
+        Identity.from_dict({**IDENTITY.to_dict(), "codec": {"name": "\x1b[2J", "options": {}}})
+    assert caught.value.what.isprintable()

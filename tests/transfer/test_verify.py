@@ -70,6 +70,25 @@ def signed(change: Callable[[dict[str, object]], object]) -> Callable[[str], str
     return edit
 
 
+HUGE = 10**400
+ODD = [("rows", HUGE), ("rows", True), ("shard_rows", HUGE), ("shard_rows", 16.0), ("environment", []), ("environment", None)]
+ODD_IDENTITY = [
+    *(("views", value) for value in (HUGE, 1 << 32, -1)),
+    *(("batch_size", value) for value in (HUGE, 1 << 32, -1)),
+    *(("weights", value) for value in ([True], ["1"], [HUGE], [0.0], [-1.0], [2.0], [0.5], [None], 1.0)),
+    *(("precision", value) for value in ("fp8", "\x1b[2J", [])),
+    *(("codec", {"name": "topk", "options": {"k": 3, "temperatures": value}}) for value in ([HUGE], "12", 4, [[1.0]])),
+]
+ODD_STATISTICS = [
+    *((name, value) for name in ("rows", "labelled", "correct", "flat") for value in (HUGE, -1, 1.5, "1", None)),
+    ("rows", 0),
+    ("rows", 99),
+    *(("first_flat", value) for value in (HUGE, 1.0, 5)),
+    *((name, value) for name in ("lowest", "highest") for value in ("0", None, 1, [])),
+    *(("captured", value) for value in ([], [0.5], 1.0)),
+]
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -92,6 +111,11 @@ def signed(change: Callable[[dict[str, object]], object]) -> Callable[[str], str
         signed(lambda manifest: manifest["identity"]["codec"].update(name="os")),  # type: ignore[attr-defined]
         signed(lambda manifest: manifest["identity"].update(class_names="ten")),  # type: ignore[attr-defined]
         signed(lambda manifest: manifest["statistics"].update(odd=1)),  # type: ignore[attr-defined]
+        *(signed(lambda manifest, name=name, value=value: manifest.update({name: value})) for name, value in ODD),  # type: ignore[misc]
+        *(signed(lambda manifest, name=name, value=value: manifest["identity"].update({name: value})) for name, value in ODD_IDENTITY),  # type: ignore[misc]
+        *(signed(lambda manifest, name=name, value=value: manifest["statistics"].update({name: value})) for name, value in ODD_STATISTICS),  # type: ignore[misc]
+        signed(lambda manifest: manifest["files"][f"{FIRST}.json"].update(bytes="many")),  # type: ignore[index]
+        signed(lambda manifest: manifest["files"].update({f"{FIRST}.json": []})),  # type: ignore[attr-defined]
     ],
 )
 def test_a_manifest_that_was_edited_is_refused(edit: Callable[[str], str], folder: Path) -> None:
@@ -151,6 +175,37 @@ def test_shards_that_are_cut_missing_swapped_or_too_many_are_named(harm: Callabl
     assert caught.value.exit_code == 4
 
 
+@pytest.mark.parametrize("name", [".lock", ".lock-0-of-2", ".lock-11-of-16"])
+def test_the_locks_of_builders_are_no_fault(name: str, folder: Path) -> None:
+    (folder / name).write_text("{}")
+    assert faults(folder) == ()
+
+
+@pytest.mark.parametrize(
+    "name", [".lock/payload", ".locked", ".lock-1", ".lock-1-of-2.so", ".lock-a-of-b", ".lock-0-of-2/payload", "shards/.lock", "\x1b[2J"]
+)
+def test_what_only_looks_like_a_lock_is_named(name: str, folder: Path) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{}")
+    assert {fault.what for fault in faults(folder)} == {"does not belong to the set"}
+    assert faults(folder)[-1].file == name
+    with pytest.raises(IntegrityError) as caught:
+        verify(folder)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["plan.json", ".manifest.json.tmp-12-ab", "shards/.00000-of-00007.arrow.tmp-1-ab"])
+def test_what_a_recording_killed_at_its_end_left_is_told_from_damage(name: str, folder: Path) -> None:
+    (folder / name).write_text("{}")
+    with pytest.raises(
+        IntegrityError, match=r"killed at its very end; the same dk record command tidies up[\s\S]*fix: record it again with the same"
+    ):
+        verify(folder)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(IntegrityError, match=r"fix: restore the file"):
+        verify(folder)
+
+
 def test_all_damaged_files_are_named_at_once(folder: Path) -> None:
     for name in (f"{FIRST}.arrow", f"{SECOND}.json", f"{LAST}.arrow"):
         data = bytearray((folder / name).read_bytes())
@@ -197,18 +252,40 @@ def test_keys_that_do_not_ascend_are_found_behind_right_checksums(folder: Path) 
 
 def test_statistics_that_are_not_the_shards_are_found_behind_right_checksums(folder: Path) -> None:
     plan, path = plan_of(Linear(), points()), folder / f"{FIRST}.json"
-    sidecar = Sidecar.read(path)
+    sidecar = Sidecar.read(path, plan.identity.codec)
     path.write_text(replace(sidecar, statistics=replace(sidecar.statistics, correct=sidecar.statistics.correct + 1)).to_text())
     commit(folder, plan, environment={})
     assert [(fault.file, fault.what) for fault in faults(folder)] == [(f"{FIRST}.json", "its statistics are not those of the shard")]
 
 
+@pytest.mark.parametrize("captured", [None, [], [0.5, 0.5], ["1"], [1]])
+def test_a_top_k_manifest_holds_a_share_for_each_temperature(captured: Any, tmp_path: Path) -> None:
+    folder = recorded(tmp_path / "set", codec="topk", k=3, temperatures=(1.0,)).path
+    path = folder / "manifest.json"
+    path.write_text(signed(lambda manifest: manifest["statistics"].update(captured=captured))(path.read_text()))  # type: ignore[attr-defined]
+    with pytest.raises(IntegrityError, match="does not describe a transfer set"):
+        TransferSet.open(folder)
+
+
+@pytest.mark.parametrize("change", [{"rows": 0}, {"captured": [0.5]}, {"rows": HUGE}, {"lowest": "low"}])
+def test_a_sidecar_of_odd_values_is_a_fault_of_its_own(change: dict[str, Any], folder: Path) -> None:
+    path, manifest = folder / f"{FIRST}.json", folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["statistics"] |= change
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    path.write_text(text)
+    entry = {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    manifest.write_text(signed(lambda found: found["files"].update({f"{FIRST}.json": entry}))(manifest.read_text()))  # type: ignore[attr-defined]
+    assert [fault.file for fault in faults(folder)] == [FIRST]
+
+
 def with_file(folder: Path, data: bytes) -> None:
     """A set whose first shard is another file, and whose checksums are all right."""
     (folder / f"{FIRST}.arrow").write_bytes(data)
-    sidecar = replace(Sidecar.read(folder / f"{FIRST}.json"), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    plan = plan_of(Linear(), points())
+    sidecar = replace(Sidecar.read(folder / f"{FIRST}.json", plan.identity.codec), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     (folder / f"{FIRST}.json").write_text(sidecar.to_text())
-    commit(folder, plan_of(Linear(), points()), environment={})
+    commit(folder, plan, environment={})
 
 
 def test_a_shard_with_other_columns_is_refused(folder: Path) -> None:

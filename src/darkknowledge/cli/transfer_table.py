@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from darkknowledge.transfer import Description
+from darkknowledge.transfer import Description, printable
 
 
 def show_transfer_set(found: Description, path: Path, console: Console) -> None:
     """What it belongs to, how large it is, how right its teacher was, and how soft its targets are at some temperatures."""
-    facts = Table(title=escape(str(path)), show_header=False)
+    facts = Table(title=escape(printable(str(path))), show_header=False)
     for name, value in _facts(found):
-        facts.add_row(name, escape(value))
+        facts.add_row(name, escape(printable(value)))
     console.print(facts)
     softness = Table("temperature", "entropy (nats)", "effective classes", "captured mass", title="soft targets, means over all rows")
     for row in found.temperatures:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from darkknowledge.transfer._describe import Description, describe
     from darkknowledge.transfer._export import export
     from darkknowledge.transfer._identity import Identity, require_same
+    from darkknowledge.transfer._layout import printable
     from darkknowledge.transfer._loaded import LoadedSet
     from darkknowledge.transfer._output import TopKOutput
     from darkknowledge.transfer._pictures import require_same_pictures
@@ -44,6 +45,7 @@ _HOMES = {
     "describe": "_describe",
     "export": "_export",
     "faults": "_verify",
+    "printable": "_layout",
     "require_place": "_build",
     "require_same": "_identity",
     "require_same_pictures": "_pictures",
@@ -64,6 +66,7 @@ __all__ = [
     "describe",
     "export",
     "faults",
+    "printable",
     "require_place",
     "require_same",
     "require_same_pictures",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from darkknowledge.contract import Batch
 from darkknowledge.errors import IntegrityError, UsageError
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_canonical, shard_count
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_canonical, reason, shard_count, whole
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer.codec.topk import TopK, undeclared
 
@@ -99,9 +99,9 @@ def _no_set(folder: Path) -> IntegrityError | UsageError:
         return UsageError(what, where=str(folder), fix=f"give the folder that holds a {MANIFEST} and {SHARDS}/")
     try:
         content = read_canonical(folder / PLAN)
-        count = shard_count(int(content["rows"]), int(content["shard_rows"]))
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        return IntegrityError(f"{PLAN} describes no build", where=str(folder / PLAN), why=str(error), fix=AGAIN)
+        count = shard_count(whole(content, "rows", least=1), whole(content, "shard_rows", least=1))
+    except (KeyError, TypeError, ValueError) as error:
+        return IntegrityError(f"{PLAN} describes no build", where=str(folder / PLAN), why=reason(error), fix=AGAIN)
     done = len(list((folder / SHARDS).glob("*.json")))
     return IntegrityError(
         f"the transfer set {folder} is not finished: {done} of {count} shards",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkknowledge.transfer._identity import Identity
+from darkknowledge.transfer._identity import Identity, described
 from darkknowledge.transfer._output import answer_of, weights_of
 from darkknowledge.transfer._statistics import chunks
 from darkknowledge.transfer._transfer_set import TransferSet
@@ -75,7 +75,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
         views=found.views,
         classes=len(found.class_names),
         members=found.members,
-        codec=_codec(identity),
+        codec=described(identity.codec),
         teacher=identity.teacher,
         average=identity.average,
         data=identity.data,
@@ -121,7 +121,3 @@ def _examples(found: TransferSet) -> int:
         count += int(np.count_nonzero(np.diff(ids, prepend=last)))
         last = int(ids[-1])
     return count
-
-
-def _codec(identity: Identity) -> str:
-    return ", ".join([identity.codec.name, *(f"{name}={value}" for name, value in identity.codec.options().items())])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from darkknowledge.contract import PLAIN, Average
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
 from darkknowledge.transfer import codec as codecs
+from darkknowledge.transfer._layout import printable, reason
 from darkknowledge.transfer.codec import Codec
 
 USING = ("class_names", "data", "transform", "views", "teacher", "average", "weights")
 """Fields that decide whether the rows are the right ones; how finely and in which batches they were recorded is not among them."""
 CONTINUING = (*USING, "codec", "precision", "batch_size")
 """Fields that decide the bytes: a build goes on only where all are the same."""
+MOST = 1 << 31
+"""The most views of an example, and pictures in a batch."""
 SHOWN = 120
 """Characters of a value in a message."""
 
@@ -41,7 +44,8 @@ class Identity:
     passes.
 
     Raises:
-        UsageError: no or doubled class names, another number of weights than members, a codec for another number of classes, or a number below 1.
+        UsageError: no or doubled class names, weights that are not positive, one a member and 1 together, a codec for another number of classes,
+            a rule or precision that there is not, or a number below 1 or above 2³¹.
     """
 
     teacher: tuple[str, ...]
@@ -58,10 +62,12 @@ class Identity:
     def __post_init__(self) -> None:
         wrong = {
             f"{len(self.weights)} weights for {len(self.teacher)} teachers": not self.teacher or len(self.weights) != len(self.teacher),
+            f"weights={self.weights}": not all(map(_is_share, self.weights)) or abs(math.fsum(self.weights) - 1) > 1e-4,
             f"average={self.average!r}": self.average not in ("probability", "logit"),
+            f"precision={self.precision!r}": self.precision not in ("fp32", "bf16"),
             "class names that are missing or doubled": not self.class_names or len(set(self.class_names)) < len(self.class_names),
-            f"views={self.views}": self.views < 1,
-            f"batch_size={self.batch_size}": self.batch_size < 1,
+            f"views={self.views}": not 1 <= self.views <= MOST,
+            f"batch_size={self.batch_size}": not 1 <= self.batch_size <= MOST,
             f"a codec for {self.codec.classes} of {len(self.class_names)} classes": self.codec.classes != len(self.class_names),
         }
         for what, is_wrong in wrong.items():
@@ -100,7 +106,7 @@ class Identity:
             return cls(**_parsed(values))
         except (AttributeError, KeyError, TypeError, ValueError, DarkKnowledgeError) as error:
             raise IntegrityError(
-                f"this is no identity of a transfer set: {error}", fix="use a newer darkknowledge, or record the set anew"
+                f"this is no identity of a transfer set: {reason(error)}", fix="use a newer darkknowledge, or record the set anew"
             ) from error
 
 
@@ -112,8 +118,11 @@ def _parsed(values: Any) -> dict[str, Any]:
             raise TypeError(f"{name} is {values[name]!r}")
     class_names = _strings(values["class_names"])
     codec = codecs.build(values["codec"]["name"], len(class_names), **values["codec"]["options"])
-    weights = tuple(float(weight) for weight in values["weights"])
-    return {**values, "teacher": _strings(values["teacher"]), "weights": weights, "class_names": class_names, "codec": codec}
+    return {**values, "teacher": _strings(values["teacher"]), "weights": tuple(values["weights"]), "class_names": class_names, "codec": codec}
+
+
+def _is_share(weight: Any) -> bool:
+    return type(weight) in (int, float) and 0 < weight <= 1
 
 
 def _strings(values: Any) -> tuple[str, ...]:
@@ -158,10 +167,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         value = f"{len(value)} ({', '.join(map(str, value))})"
     elif hasattr(value, "options"):
-        value = ", ".join([value.name, *(f"{name}={option}" for name, option in _options(value).items())])
-    text = str(value)
+        value = described(value)
+    text = printable(str(value))
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 2]} …"
 
 
-def _options(codec: Codec) -> Mapping[str, Any]:
-    return codec.options()
+def described(codec: Codec) -> str:
+    """A codec and its options in a few words."""
+    return ", ".join([codec.name, *(f"{name}={value}" for name, value in codec.options().items())])

@@ -7,11 +7,39 @@ import json
 from pathlib import Path
 from typing import Any
 
-from darkknowledge.errors import IntegrityError
+from darkknowledge.errors import DarkKnowledgeError, IntegrityError
 
 SCHEMA = 1
 MANIFEST, PLAN, SHARDS, LOCK = "manifest.json", "plan.json", "shards", ".lock"
 AGAIN = "restore the file, or record the set anew"
+
+
+def printable(text: str) -> str:
+    """A text of a set that somebody else made, safe to show: what is no visible character or space, such as a terminal's commands, becomes a mark.
+
+    >>> printable("cat\\x1b[2J")
+    'cat�[2J'
+    """
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def reason(error: Exception) -> str:
+    """What an error about a file says, in one printable line."""
+    return printable(error.what if isinstance(error, DarkKnowledgeError) else str(error))
+
+
+def whole(values: Any, name: str, *, least: int = 0) -> int:
+    """The whole number in [least, 2⁶³) that a JSON object has under this name.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    value = values[name]
+    if type(value) is not int:
+        raise TypeError(f"{name} is {value!r}")
+    if not least <= value < 1 << 63:
+        raise ValueError(f"{name} is out of range")
+    return value
 
 
 def shard_count(rows: int, shard_rows: int) -> int:

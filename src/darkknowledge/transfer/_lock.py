@@ -14,7 +14,7 @@ from pathlib import Path
 
 from darkknowledge.errors import BusyError
 from darkknowledge.runs.files import storage_error
-from darkknowledge.transfer._layout import LOCK, SHARDS
+from darkknowledge.transfer._layout import LOCK, SHARDS, printable
 
 ATTEMPTS, PAUSE = 10, 0.05
 """A process that leaves holds the lock alone for a moment, so a newcomer asks again for half a second."""
@@ -87,5 +87,5 @@ def _locked(path: Path, *, shared: bool) -> int:
         os.close(descriptor)
         if attempt < ATTEMPTS - 1:
             time.sleep(PAUSE)
-    what = f"{path.parent} is being recorded by {holder}"
+    what = f"{path.parent} is being recorded by {printable(holder)}"
     raise BusyError(what, where=str(path), fix="wait for it, choose another folder with out=…, or record different parts with shard=i/n")

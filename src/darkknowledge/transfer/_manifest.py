@@ -9,7 +9,7 @@ from typing import Any
 
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError
 from darkknowledge.transfer._identity import Identity
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, SCHEMA, canonical, digest, read_canonical, shard_count, shard_names
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, SCHEMA, canonical, digest, read_canonical, reason, shard_count, shard_names, whole
 from darkknowledge.transfer._statistics import Statistics
 
 
@@ -65,25 +65,29 @@ class Manifest:
         try:
             return _parsed(content)
         except (AttributeError, KeyError, TypeError, ValueError, DarkKnowledgeError) as error:
-            raise IntegrityError(f"{MANIFEST} does not describe a transfer set", where=str(path), why=str(error), fix=AGAIN) from error
+            raise IntegrityError(f"{MANIFEST} does not describe a transfer set", where=str(path), why=reason(error), fix=AGAIN) from error
 
 
 def _parsed(content: dict[str, Any]) -> Manifest:
-    rows, shard_rows = content["rows"], content["shard_rows"]
-    if type(rows) is not int or type(shard_rows) is not int or rows < 1 or shard_rows < 1:
-        raise ValueError(f"{rows} rows in shards of {shard_rows}")
-    files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in content["files"].items()}
+    rows, shard_rows = whole(content, "rows", least=1), whole(content, "shard_rows", least=1)
+    files = {name: (whole(entry, "bytes"), str(entry["sha256"])) for name, entry in content["files"].items()}
     # A first look at the number alone: the names of a billion shards would fill the memory.
     if 2 * shard_count(rows, shard_rows) != len(files):
         raise ValueError(f"it names {len(files)} files for {rows} rows in shards of {shard_rows}")
     if set(files) != {name + ending for name in shard_names(shard_count(rows, shard_rows)) for ending in (".arrow", ".json")}:
         raise ValueError("it names other files than its shards")
+    if not isinstance(content["environment"], dict):
+        raise TypeError("its environment is no object")
+    identity = Identity.from_dict(content["identity"])
+    statistics = Statistics.from_dict(content["statistics"], identity.codec)
+    if statistics.rows != rows:
+        raise ValueError(f"its statistics are those of {statistics.rows} of {rows} rows")
     return Manifest(
-        identity=Identity.from_dict(content["identity"]),
-        environment=dict(content["environment"]),
+        identity=identity,
+        environment=content["environment"],
         rows=rows,
         shard_rows=shard_rows,
         keys=str(content["keys"]),
-        statistics=Statistics.from_dict(content["statistics"]),
+        statistics=statistics,
         files=files,
     )

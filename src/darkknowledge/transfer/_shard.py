@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from darkknowledge.errors import IntegrityError
-from darkknowledge.transfer._layout import AGAIN
+from darkknowledge.transfer._layout import AGAIN, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def map_columns(path: Path, *, rows: int, width: int) -> Mapped:
         )
     except (OSError, ValueError, pa.ArrowException) as error:
         raise IntegrityError(
-            f"{path.name} is no shard of {rows} rows with answers of {width} bytes", where=str(path), why=str(error), fix=AGAIN
+            f"{path.name} is no shard of {rows} rows with answers of {width} bytes", where=str(path), why=reason(error), fix=AGAIN
         ) from error
 
 

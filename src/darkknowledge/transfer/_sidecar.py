@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import sha256, write_bytes, write_text
 from darkknowledge.transfer._identity import Identity
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, canonical, read_canonical
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, canonical, read_canonical, reason, whole
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._plan import Plan
 from darkknowledge.transfer._shard import Columns, to_bytes
 from darkknowledge.transfer._statistics import Statistics, merged, statistics_of
+from darkknowledge.transfer.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,20 @@ class Sidecar:
         return cls(len(columns), int(columns.keys[0]), int(columns.keys[-1]), size, digest, statistics_of(columns, identity))
 
     @classmethod
-    def read(cls, path: Path) -> Sidecar:
-        """The sidecar in a file.
+    def read(cls, path: Path, codec: Codec) -> Sidecar:
+        """The sidecar in a file, of a shard whose rows are of this codec.
 
         Raises:
             IntegrityError: the file is damaged.
         """
         content = read_canonical(path)
         try:
-            return cls(**{**content, "statistics": Statistics.from_dict(content["statistics"])})
+            if set(content) != {field.name for field in fields(cls)}:
+                raise ValueError(f"its fields are {sorted(content)}")
+            rows, first_key, last_key, size = (whole(content, name) for name in ("rows", "first_key", "last_key", "bytes"))
+            return cls(rows, first_key, last_key, size, str(content["sha256"]), Statistics.from_dict(content["statistics"], codec))
         except (KeyError, TypeError, ValueError) as error:
-            raise IntegrityError(f"{path.name} does not describe a shard", where=str(path), why=str(error), fix=AGAIN) from error
+            raise IntegrityError(f"{path.name} does not describe a shard", where=str(path), why=reason(error), fix=AGAIN) from error
 
     def to_text(self) -> str:
         """The file's text."""
@@ -70,7 +74,7 @@ def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
     for number, name in enumerate(plan.shards):
         shard, path = folder / f"{name}.arrow", folder / f"{name}.json"
         if path.is_file() and shard.is_file():
-            sidecar, keys = Sidecar.read(path), plan.shard_keys(number)
+            sidecar, keys = Sidecar.read(path, plan.identity.codec), plan.shard_keys(number)
             there = (sidecar.rows, sidecar.first_key, sidecar.last_key, sidecar.bytes)
             if there == (len(keys), int(keys[0]), int(keys[-1]), shard.stat().st_size):
                 found[number] = sidecar

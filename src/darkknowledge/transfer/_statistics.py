@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from darkknowledge.contract import IGNORED
 from darkknowledge.transfer._identity import Identity
+from darkknowledge.transfer._layout import whole
 from darkknowledge.transfer._output import answer_of, weights_of
 from darkknowledge.transfer._shard import Columns
+from darkknowledge.transfer.codec import Codec
 from darkknowledge.transfer.codec.topk import TopK
 
 CHUNK = 1 << 22
@@ -41,16 +43,36 @@ class Statistics:
         return {**asdict(self), "captured": None if self.captured is None else list(self.captured)}
 
     @classmethod
-    def from_dict(cls, values: Any) -> Statistics:
-        """What `to_dict` put into a file; TypeError if it is nothing such."""
-        made = cls(**values)
-        return cls(**{**asdict(made), "captured": None if made.captured is None else tuple(float(mean) for mean in made.captured)})
+    def from_dict(cls, values: Any, codec: Codec) -> Statistics:
+        """What `to_dict` put into a file about rows of this codec.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is nothing such.
+        """
+        if set(values) != {field.name for field in fields(cls)}:
+            raise ValueError(f"the fields of its statistics are {sorted(values)}")
+        rows, labelled, correct, flat = (whole(values, name) for name in ("rows", "labelled", "correct", "flat"))
+        first_flat = None if values["first_flat"] is None else whole(values, "first_flat")
+        lowest, highest, captured = (values[name] for name in ("lowest", "highest", "captured"))
+        if not correct <= labelled <= rows or flat > rows or rows < 1 or (first_flat is None) != (flat == 0):
+            raise ValueError(f"its statistics count {correct} of {labelled} of {rows} rows, and {flat} flat ones")
+        if not _are_floats([lowest, highest]) or lowest > highest:
+            raise ValueError(f"its statistics have logits from {lowest!r} to {highest!r}")
+        if (captured is None) != (codec.temperatures is None):
+            raise ValueError(f"its statistics have captured={captured!r} for codec={codec.name}")
+        if captured is not None and (not _are_floats(captured) or len(captured) != len(codec.temperatures or ())):
+            raise ValueError(f"its statistics have captured={captured!r} for temperatures {codec.temperatures}")
+        return cls(rows, labelled, correct, flat, first_flat, lowest, highest, None if captured is None else tuple(captured))
 
     def close_to(self, other: Statistics) -> bool:
         """Whether both describe the same rows; means may differ in the last digits between processors."""
         ours, theirs = self.captured or (), other.captured or ()
         alike = len(ours) == len(theirs) and all(math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in zip(ours, theirs, strict=True))
         return alike and {**asdict(self), "captured": None} == {**asdict(other), "captured": None}
+
+
+def _are_floats(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is float and math.isfinite(value) for value in values)
 
 
 def statistics_of(columns: Columns, identity: Identity) -> Statistics:

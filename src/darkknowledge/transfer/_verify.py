@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import sha256
 from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._keys import keys_digest
-from darkknowledge.transfer._layout import AGAIN, LOCK, MANIFEST, SHARDS
+from darkknowledge.transfer._layout import AGAIN, LOCK, MANIFEST, PLAN, SHARDS, printable
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._shard import Columns, map_columns
 from darkknowledge.transfer._sidecar import Sidecar
 from darkknowledge.transfer._statistics import chunks, merged
 from darkknowledge.transfer._transfer_set import TransferSet
+
+LOCKS = re.compile(rf"{re.escape(LOCK)}(-\d+-of-\d+)?")
+LEFT = re.compile(rf"{re.escape(PLAN)}|({SHARDS}/)?\..+\.tmp-[^/]+")
+LEFT_BEHIND = "was left by a recording that was killed at its very end; the same dk record command tidies up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,18 @@ def verify(path: str | os.PathLike[str]) -> TransferSet:
 
     Raises:
         UsageError: there is no transfer set.
-        IntegrityError: something is wrong with it; the message names every file that is not as it was written.
+        IntegrityError: something is wrong with it; the message names every file that is not as it was written, and files that don't belong to it.
     """
     folder = Path(path)
     found = faults(folder) if (folder / MANIFEST).is_file() else ()
     if found:
-        lines = "".join(f"\n  {fault.file}: {fault.what}" for fault in found)
-        raise IntegrityError(f"{len({fault.file for fault in found})} files of {folder} are not as they were written:{lines}", fix=AGAIN)
+        lines = "".join(f"\n  {printable(fault.file)}: {printable(fault.what)}" for fault in found)
+        raise IntegrityError(f"{len({fault.file for fault in found})} files of {folder} are not as they were written:{lines}", fix=_fix(found))
     return TransferSet.open(folder)
+
+
+def _fix(found: Sequence[Fault]) -> str:
+    return "record it again with the same settings" if {fault.what for fault in found} == {LEFT_BEHIND} else AGAIN
 
 
 def faults(path: str | os.PathLike[str]) -> tuple[Fault, ...]:
@@ -59,7 +68,11 @@ def _strangers(folder: Path, manifest: Manifest) -> Iterator[Fault]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and name not in manifest.files:
             yield Fault(name, "is a link")
-        elif name not in {MANIFEST, SHARDS, *manifest.files} and not name.startswith(LOCK):
+        elif name in {MANIFEST, SHARDS, *manifest.files} or (path.is_file() and LOCKS.fullmatch(name)):
+            continue
+        elif path.is_file() and LEFT.fullmatch(name):
+            yield Fault(name, LEFT_BEHIND)
+        else:
             yield Fault(name, "does not belong to the set")
 
 
@@ -72,7 +85,7 @@ def _shard_faults(folder: Path, manifest: Manifest) -> Iterator[Fault]:
             continue
         try:
             columns = map_columns(folder / f"{name}.arrow", rows=manifest.rows_of(number), width=manifest.identity.bytes_per_answer)
-            sidecar = Sidecar.read(folder / f"{name}.json")
+            sidecar = Sidecar.read(folder / f"{name}.json", manifest.identity.codec)
         except IntegrityError as error:
             yield Fault(name, error.what)
             continue

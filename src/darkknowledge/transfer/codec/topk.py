@@ -141,7 +141,7 @@ def undeclared(temperature: float, declared: Sequence[float]) -> UsageError:
 def _temperatures(given: Sequence[float]) -> tuple[float, ...]:
     try:
         found = tuple(float(temperature) for temperature in given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = ()
     if not found or not all(math.isfinite(temperature) and temperature > 0 for temperature in found) or list(found) != sorted(set(found)):
         raise UsageError(f"temperatures {given!r}", where="codec=topk", fix="give positive, ascending numbers, such as 1, 2, 4, 8")
