@@ -58,7 +58,21 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         exec("from darkknowledge import distil")
 
 
-ROOMS = ["objective", "model", "data", "teacher", "transfer", "training", "analysis", "pipeline", "cli", "runs", "errors", "training.recipe", "pipeline.settings"]
+ROOMS = [
+    "objective",
+    "model",
+    "data",
+    "teacher",
+    "transfer",
+    "training",
+    "analysis",
+    "pipeline",
+    "cli",
+    "runs",
+    "errors",
+    "training.recipe",
+    "pipeline.settings",
+]
 
 
 @pytest.mark.parametrize("code", ["import darkknowledge", *(f"import darkknowledge.{room}" for room in ROOMS)])

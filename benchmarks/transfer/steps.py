@@ -51,11 +51,16 @@ def network(data: Dataset, width: int, *, seed: int = 0) -> Network:
     return build("hinton_mlp", num_classes=10, input_shape=data.input_shape, mean=data.mean, std=data.std, hidden=(width, width))
 
 
-def recorded(teacher: Frozen | Ensemble, data: Dataset, out: Path) -> TransferSet:
+def planned(teacher: Frozen | Ensemble, data: Dataset) -> Plan:
     """The teacher's answers to all pictures."""
     prints = tuple(map(fingerprint, teacher.networks))
     identity = Identity(prints, teacher.average, teacher.weights, data.fingerprint, data.class_names, data.train.transform, 1, choose(10))
-    made = record(out, Plan.make(identity, ids=data.train.ids), teacher=teacher, examples=data.train)
+    return Plan.make(identity, ids=data.train.ids)
+
+
+def recorded(teacher: Frozen | Ensemble, data: Dataset, out: Path) -> TransferSet:
+    """The same, recorded."""
+    made = record(out, planned(teacher, data), teacher=teacher, examples=data.train)
     assert made is not None
     return made
 
@@ -135,8 +140,10 @@ def recording_costs(folder: Path, *, count: int) -> dict[str, Any]:
         for batch in data.train.batches(everything, batch_size=256, views=None):
             teacher(batch)
 
+    plan = planned(teacher, data)
+
     def recording() -> None:
-        recorded(teacher, data, folder / "again")
+        record(folder / "again", plan, teacher=teacher, examples=data.train)
         shutil.rmtree(folder / "again")
 
     found = rounds({"bare": bare, "with batches": with_batches, "recording": recording}, count)

@@ -3,8 +3,8 @@
     python benchmarks/transfer/students.py TEACHER_RUN DATA_ROOT
 
 Each student is one ``dk distill`` process, start-up included. The two ways take turns, student by student, so that both meet the same machine; the
-first recorded student also pays for the recording. Plain pictures, and pictures shifted anew in every epoch (so that a single recorded student asks its
-teacher as often as a live one).
+first recorded student also pays for the recording. Plain pictures, and pictures shifted anew in every epoch (so that a
+single recorded student asks its teacher as often as a live one).
 """
 
 from __future__ import annotations

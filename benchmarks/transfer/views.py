@@ -2,9 +2,9 @@
 
     python benchmarks/transfer/views.py TEACHER_RUN DATA_ROOT
 
-The teacher is a run on MNIST with shifts (`dk train data=mnist data.augment=jitter data.validation=5000 model=preset/mnist_teacher …`). All its answers
-are computed once; every student then sees V of the views, in epochs that mix them. With V = epochs each epoch shows new views, as beside a live
-teacher. Students of one seed share their initial weights and the order of the examples. The test split stays closed.
+The teacher is a run on MNIST with shifts (README.md tells how it was made). All its answers are computed once; every student then sees V of the
+views, in epochs that mix them. With V = epochs each epoch shows new views, as beside a live teacher. Students of one seed share their initial weights
+and the order of the examples. The test split stays closed.
 """
 
 from __future__ import annotations

@@ -57,15 +57,19 @@ def test_equal_logits_are_ranked_by_class_as_argmax_does() -> None:
     assert correct(torch.zeros(6, 6), labels).tolist() == [True, *[False] * 5]
 
 
-def test_ignored_examples_are_left_out_everywhere(logits: Tensor, labels: Tensor) -> None:
+def test_ignored_examples_are_left_out_wherever_a_label_matters(logits: Tensor, labels: Tensor) -> None:
     hidden = labels.clone()
     hidden[::3] = IGNORED
     kept = hidden != IGNORED
     assert measure_accuracy(logits, hidden) == measure_accuracy(logits[kept], labels[kept])
     assert measure_calibration(logits, hidden) == measure_calibration(logits[kept], labels[kept])
-    assert measure_fidelity(student=logits, teacher=logits * 2, labels=hidden) == measure_fidelity(
-        student=logits[kept], teacher=logits[kept] * 2, labels=labels[kept]
-    )
+    some = measure_fidelity(student=logits, teacher=logits * 2, labels=hidden)
+    known = measure_fidelity(student=logits[kept], teacher=logits[kept] * 2, labels=labels[kept])
+    assert (some.teacher_right, some.teacher_wrong) == (known.teacher_right, known.teacher_wrong)
+    # Two networks agree or not, whatever the label.
+    assert some.overall == measure_fidelity(student=logits, teacher=logits * 2, labels=labels).overall
+    nothing = measure_fidelity(student=logits, teacher=logits * 2, labels=torch.full_like(labels, IGNORED))
+    assert (nothing.overall, nothing.teacher_right, nothing.teacher_wrong) == (some.overall, None, None)
 
 
 def test_nothing_depends_on_the_batch_size_with_a_ragged_last_batch(logits: Tensor, labels: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def environment() -> dict[str, Any]:
     return facts
 
 
+@cache  # the packages do not change while they run, and their metadata takes a moment to read
 def _version(name: str) -> str | None:
     try:
         return version(name)
