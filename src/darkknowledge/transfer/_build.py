@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 import torch
 
 from darkknowledge.contract import Examples, Report, Teacher
-from darkknowledge.errors import BusyError, IntegrityError, ResourceError, UsageError
-from darkknowledge.runs.environment import environment
-from darkknowledge.runs.files import storage_error, write_bytes, write_text
-from darkknowledge.transfer._identity import CONTINUING, USING, Identity, different, require_same
-from darkknowledge.transfer._layout import LOCK, MANIFEST, PLAN, SCHEMA, SHARDS, canonical, read_canonical
+from darkknowledge.errors import BusyError, ResourceError, UsageError
+from darkknowledge.runs.files import storage_error
+from darkknowledge.transfer._begin import OTHER, begin, other_rows
+from darkknowledge.transfer._identity import USING, require_same
+from darkknowledge.transfer._layout import LOCK, MANIFEST, PLAN, printable
 from darkknowledge.transfer._lock import building, leftovers
 from darkknowledge.transfer._plan import Plan
 from darkknowledge.transfer._sidecar import commit, finished_shards, write_shard
@@ -26,8 +25,6 @@ from darkknowledge.transfer._writer import Recorder
 
 Watch = Callable[[int, int, int], None]
 """Hears after every batch: rows done in this call, rows of this part in all, rows that were there before."""
-
-OTHER = "choose another folder with out=…, or remove this one"
 
 
 def build(
@@ -71,7 +68,7 @@ def build(
     except OSError as error:
         raise storage_error(error, folder) from error
     with building(folder, part=part):
-        facts = _begin(folder, plan)
+        facts = begin(folder, plan, report)
         if facts is not None and _record(folder, plan, recorder, part, report, watch):
             _complete(folder, plan, facts, report)
     if facts is None:
@@ -123,7 +120,7 @@ def _finished(folder: Path, plan: Plan) -> TransferSet | None:
     found = TransferSet.open(folder)
     require_same(found.identity, plan.identity, where=str(folder), fix=OTHER, names=(*USING, "codec"))
     if found.manifest.keys != plan.keys_digest:
-        raise _other_rows("rows", len(found), len(plan.keys), folder)
+        raise other_rows("rows", len(found), len(plan.keys), folder)
     if (folder / PLAN).exists() or leftovers(folder):
         # Another part that is about to leave tidies up by itself, and a set that may not be written is as good.
         with suppress(BusyError, ResourceError), building(folder, part=(0, 1)):
@@ -151,61 +148,9 @@ def require_place(out: str | os.PathLike[str]) -> None:
     strangers = sorted(path.name for path in folder.iterdir() if path.name not in ours)
     # Another part may begin or end just now. The plan comes before the first shard and goes after the manifest has come: looked for in this order.
     if strangers and not (folder / PLAN).is_file() and not (folder / MANIFEST).is_file():
-        what = f"{folder} holds something else than a transfer set: {', '.join(strangers[:3])}{' …' if len(strangers) > 3 else ''}"
+        what = f"{folder} holds something else than a transfer set: {printable(', '.join(strangers[:3]))}{' …' if len(strangers) > 3 else ''}"
         raise UsageError(what, where=str(folder), why="recording never writes among other files", fix=OTHER)
 
 
 def _may_be_written(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _begin(folder: Path, plan: Plan) -> dict[str, Any] | None:
-    """Everything that can be refused before the teacher is asked; versions and hardware of whoever began the build, None if it has ended."""
-    begun = _begun(folder)
-    if (folder / MANIFEST).is_file():  # another process was faster; without a plan and a manifest there is no shard, and nobody can be
-        return None
-    if begun is not None:
-        _require_same_plan(begun, plan, folder)
-    needed = plan.bytes - sum(sidecar.bytes for sidecar in finished_shards(folder, plan).values())
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        what = f"not enough space for the transfer set: {needed / 1e6:,.1f} MB needed, {free / 1e6:,.1f} MB free"
-        raise ResourceError(what, where=str(folder), fix="free some space, choose another folder with out=…, or another codec")
-    if begun is None:
-        begun = {**plan.to_dict(), "schema": SCHEMA, "environment": environment()}
-        write_text(folder / PLAN, canonical(begun))
-    try:
-        (folder / SHARDS).mkdir(exist_ok=True)
-        probe = folder / SHARDS / f".probe.tmp-{os.getpid()}"
-        write_bytes(probe, b"")
-        probe.unlink()
-    except OSError as error:
-        raise storage_error(error, folder / SHARDS) from error
-    facts: dict[str, Any] = begun["environment"]
-    return facts
-
-
-def _begun(folder: Path) -> dict[str, Any] | None:
-    """What ``plan.json`` holds; None where there is none, or not any more."""
-    try:
-        return read_canonical(folder / PLAN)
-    except IntegrityError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return None
-        raise
-
-
-def _require_same_plan(found: dict[str, Any], plan: Plan, folder: Path) -> None:
-    fix = f"go on with the settings of the first call, or start over: {OTHER}"
-    if found.get("schema") != SCHEMA:
-        raise IntegrityError(f"{PLAN} has schema {found.get('schema')!r}, and {SCHEMA} is the one known here", where=str(folder / PLAN), fix=fix)
-    require_same(Identity.from_dict(found.get("identity")), plan.identity, where=str(folder), fix=fix, names=CONTINUING)
-    for name in ("rows", "keys", "shard_rows"):
-        if found.get(name) != plan.to_dict()[name]:
-            raise _other_rows(name, found.get(name), plan.to_dict()[name], folder)
-
-
-def _other_rows(name: str, found: object, wanted: object, folder: Path) -> IntegrityError:
-    if name == "keys" or (name == "rows" and found == wanted):  # as many rows; a digest says nothing to anybody
-        name, found, wanted = "keys", "other examples or views", "these"
-    return different(name, found, wanted, where=str(folder), why="it would hold other rows than the ones asked for", fix=OTHER)

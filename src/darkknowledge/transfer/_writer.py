@@ -105,7 +105,8 @@ class Recorder:
         if unfit.any():
             largest = rows[unfit][0]
             example, value = self._example(unfit, ids, views), float(largest[largest.abs().argmax()])
-            raise DataError(f"a logit for {example} is {value:g}, too large for codec={codec.name}", fix="record with codec=float32")
+            fix = "record with codec=float32 (dk distill: transfer.codec=float32)"
+            raise DataError(f"a logit for {example} is {value:g}, too large for codec={codec.name}", fix=fix)
         return codec.encode(rows).view(len(ids), -1)
 
     def _example(self, rows: Tensor, ids: Tensor, views: Tensor) -> str:
