@@ -21,7 +21,7 @@ from typing import Any
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import read_json
 
-TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
+TEMPERATURES = (1.0, 2.0, 4.0, 6.0, 8.0)
 EPOCHS = 5
 RESULTS = Path(__file__).with_suffix(".json")
 
