@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
-from darkknowledge.errors import UsageError, close_match
+from darkknowledge.errors import UsageError
+from darkknowledge.pipeline._explanation import explain
 from darkknowledge.training.recipe import Positive, Recipe
 
 Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
@@ -344,31 +345,4 @@ def validate(schema: type[S], values: Mapping[str, Any]) -> S:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(schema, problem) for problem in error.errors()), fix="--help shows the keys and their defaults") from None
-
-
-def _explain(schema: type[BaseModel], problem: Any) -> str:
-    path = [str(part) for part in problem["loc"]]
-    key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}. {close_match(path[-1], _fields(schema, path[:-1]))}"
-    # Of a union pydantic names the alternative too: data.validation.constrained-int.
-    key = ".".join(part for part in path if (part.isidentifier() and part.islower()) or part.isdigit())
-    if problem["type"] == "missing":
-        return f"{key} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if not key:
-        return str(message)
-    given = key if isinstance(problem["input"], Mapping) else f"{key}={problem['input']!r}"
-    rule = message.removeprefix("Input should be ")
-    return f"{given}: {message}" if rule == message else f"{given} must be {rule}"
-
-
-def _fields(schema: type[BaseModel], path: list[str]) -> list[str]:
-    """The names in the section at ``path``."""
-    for part in path:
-        found = schema.model_fields[part].annotation if part in schema.model_fields else None
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            return []
-        schema = found
-    return list(schema.model_fields)
+        raise UsageError("\n".join(explain(schema, problem) for problem in error.errors()), fix="--help shows the keys and their defaults") from None
