@@ -103,7 +103,7 @@ def _complete(folder: Path, plan: Plan, facts: dict[str, Any], report: Report) -
     """Write the manifest; several parts may do so at once, with the same bytes."""
     statistics = commit(folder, plan, environment=facts)
     (folder / PLAN).unlink(missing_ok=True)
-    report(f"recorded {statistics.rows:,} answers in {len(plan.shards)} files, {plan.bytes / 1e6:,.1f} MB")
+    report(f"recorded {statistics.rows:,} answers in {len(plan.shards)} file{'s'[: len(plan.shards) != 1]}, {plan.bytes / 1e6:,.1f} MB")
     if statistics.flat and statistics.first_flat is not None:
         example, view = divmod(statistics.first_flat, plan.identity.views)
         report(
