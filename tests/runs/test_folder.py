@@ -184,7 +184,8 @@ def test_space_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
     assert caught.value.exit_code == 5
 
 
-def test_a_path_that_is_no_run_gets_the_nearest_run_named(tmp_path: Path) -> None:
+def test_a_path_that_is_no_run_gets_the_nearest_run_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # runs under the current folder are named too
     create(tmp_path / "teacher-a")
     create(tmp_path / "student")
     with pytest.raises(UsageError, match="is no run folder") as caught:
