@@ -71,10 +71,10 @@ class Recorder:
         return columns
 
     def _fill(self, columns: Columns, rows: slice, batch: Batch, ids: Tensor, views: Tensor) -> None:
-        answers = self._ask(batch)
-        columns.answers[rows] = self._packed(answers, ids, views).numpy()
-        columns.labels[rows] = batch.labels.cpu().numpy() if batch.labels.ndim == 1 else IGNORED
+        # First, while the pictures that were just made are still in the processor's cache.
         columns.input_crc32[rows] = checksums(batch.inputs)
+        columns.labels[rows] = batch.labels.cpu().numpy() if batch.labels.ndim == 1 else IGNORED
+        columns.answers[rows] = self._packed(self._ask(batch), ids, views).numpy()
 
     def _ask(self, batch: Batch) -> Tensor:
         """The logits (members, B, C) to be stored, in main memory."""
