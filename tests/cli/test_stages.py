@@ -72,7 +72,9 @@ def test_a_grid_runs_every_job_in_a_folder_of_its_number(dk: Program, tmp_path: 
 
 def test_a_grid_of_networks_may_name_libraries(dk: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["training.steps=1", "training.batch_size=2", "training.threads=1", "logging.progress=false", "data.fraction=0.01", "data.validation=10"]
+    # In bfloat16 torch now and then makes NaN of pictures as small as these on a processor.
+    words = ["training.steps=1", "training.batch_size=2", "training.threads=1", "training.precision=fp32", "logging.progress=false"]
+    words += ["data.fraction=0.01", "data.validation=10"]
     done = dk("train", "-m", *words, "out=grid", "model=timm:test_resnet.r160_in1k,hinton_mlp")
     assert done.code == 0, done.err
     assert [run.network for run in list_runs("grid")] == ["timm:test_resnet.r160_in1k", "hinton_mlp"]
