@@ -13,7 +13,7 @@ from darkknowledge.transfer import TransferSet, _begin, _build, build
 from transfer.small import Linear, content, plan_of, points, recorded
 
 MOMENTS = ["require_place", "leftovers", "building", "begin", "finished_shards", "_record"]
-BEGINNING = ["_begun", "finished_shards", "write_text", "_flush", "write_bytes"]
+BEGINNING = ["_begun", "finished_shards", "write_text", "flush_folder", "write_bytes"]
 
 
 class Stop(Exception):  # noqa: N818
@@ -55,7 +55,7 @@ def all_but_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 ALL = [*((_build, moment) for moment in MOMENTS), *((_begin, moment) for moment in BEGINNING)]
 
 
-@pytest.mark.parametrize(("module", "moment"), [*(pair for pair in ALL if pair[1] not in ("write_text", "_flush")), (_build, "commit")])
+@pytest.mark.parametrize(("module", "moment"), [*(pair for pair in ALL if pair[1] not in ("write_text", "flush_folder")), (_build, "commit")])
 def test_a_part_that_goes_on_while_the_other_one_finishes_the_set_is_content(
     module: Any, moment: str, all_but_the_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

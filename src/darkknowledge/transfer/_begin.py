@@ -11,7 +11,7 @@ from typing import Any
 from darkknowledge.contract import Report
 from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs.environment import environment
-from darkknowledge.runs.files import storage_error, write_bytes, write_text
+from darkknowledge.runs.files import flush_folder, storage_error, write_bytes, write_text
 from darkknowledge.transfer._identity import CONTINUING, Identity, different, require_same
 from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SCHEMA, SHARDS, canonical, printable, read_canonical
 from darkknowledge.transfer._plan import Plan
@@ -67,20 +67,12 @@ def _first(folder: Path, content: dict[str, Any]) -> dict[str, Any] | None:
         write_text(folder / PLAN, canonical(content))
     finally:
         staged.unlink(missing_ok=True)
-    _flush(folder)
+    flush_folder(folder)
     found = _begun(folder)
     if (folder / MANIFEST).is_file():  # it was finished before the plan could be written
         (folder / PLAN).unlink(missing_ok=True)
         return None
     return found
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _begun(folder: Path) -> dict[str, Any] | None:
