@@ -1,0 +1,61 @@
+"""``python -m benchmarks NAME`` measures one thing; without a name the benchmarks are listed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks._registry import TIMED
+from darkknowledge.errors import close_match
+
+UNKNOWN = 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; the exit code."""
+    arguments = parser().parse_args(words)
+    if arguments.name is None:
+        print(listing())
+        return 0
+    if arguments.name not in TIMED:
+        print(f"there is no benchmark {arguments.name!r}; {close_match(arguments.name, TIMED)}", file=sys.stderr)
+        return UNKNOWN
+    return start(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    made.add_argument("name", nargs="?", help="what to measure")
+    made.add_argument("--repeats", type=int, help="rounds in which the variants take turns (30)")
+    made.add_argument("--quick", action="store_true", help="tiny sizes and 3 rounds, to see that all works; writes no record unless --out is given")
+    made.add_argument("--out", type=Path, help="the JSON record (the one beside the benchmark)")
+    made.add_argument("--data", type=Path, help="the folder of the data, where a benchmark needs some")
+    return made
+
+
+def start(arguments: argparse.Namespace) -> int:
+    """Measure."""
+    from benchmarks._measuring import Run
+
+    chosen = TIMED[arguments.name]
+    out = arguments.out or (None if arguments.quick else chosen.path)
+    run = Run(arguments.name, repeats=arguments.repeats, quick=arguments.quick, out=out, data=arguments.data)
+    module, _, function = chosen.target.partition(":")
+    code: int | None = getattr(import_module(f"benchmarks.{module}"), function)(run)
+    if out is not None and run.parts:
+        run.note(f"written: {out.name}")
+    return code or 0
+
+
+def listing() -> str:
+    """A line for each."""
+    width = max(map(len, TIMED))
+    return "\n".join(f"{name:{width}}  {entry.about}" for name, entry in TIMED.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
