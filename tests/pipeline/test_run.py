@@ -45,19 +45,20 @@ def begun() -> list[Begun]:
 def compared(tmp_path_factory: pytest.TempPathFactory, begun: list[Begun]) -> Comparison:
     """A comparison of three pairs, each training looked at as it began."""
 
-    class Watched(loop._Loop):
-        def run(self, stop: Any, watchers: Any) -> Any:
-            weights = {name: value.clone() for name, value in self.network.state_dict().items()}
+    class Watched(loop.Lockstep):
+        def run(self) -> Any:
+            (learner,) = self.learners
+            weights = {name: value.clone() for name, value in learner.network.state_dict().items()}
             looked = []
             for epoch in range(2):
-                self.epochs_done, self.step = epoch, epoch * self.per_epoch
+                learner.epochs_done, learner.step = epoch, epoch * learner.per_epoch
                 looked.append(next(iter(self.remaining_batches())))
-            self.epochs_done = self.step = 0
-            begun.append(Begun(self.checkpoint.parent.name, weights, looked))  # type: ignore[union-attr]
-            return super().run(stop, watchers)
+            learner.epochs_done = learner.step = 0
+            begun.append(Begun(learner.name, weights, looked))
+            return super().run()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_Loop", Watched)
+        patch.setattr(loop, "Lockstep", Watched)
         return darkknowledge.run(
             {"name": "digits", "augment": "jitter"},
             student=STUDENT,

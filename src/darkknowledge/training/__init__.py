@@ -6,14 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from darkknowledge.training.learner import Fitted as Fitted
+    from darkknowledge.training.learner import Student as Student
     from darkknowledge.training.lightning_module import DistillationModule as DistillationModule
-    from darkknowledge.training.loop import Fitted as Fitted
     from darkknowledge.training.loop import fit as fit
+    from darkknowledge.training.loop import fit_together as fit_together
     from darkknowledge.training.recipe import Recipe as Recipe
 
-_HOME = {"DistillationModule": "lightning_module", "Fitted": "loop", "fit": "loop", "Recipe": "recipe"}
+_HOME = {
+    "DistillationModule": "lightning_module",
+    "Fitted": "learner",
+    "Student": "learner",
+    "fit": "loop",
+    "fit_together": "loop",
+    "Recipe": "recipe",
+}
 
-__all__ = ["DistillationModule", "Fitted", "Recipe", "fit"]
+__all__ = ["DistillationModule", "Fitted", "Recipe", "Student", "fit", "fit_together"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,15 +25,16 @@ class Score:
 
 
 @torch.no_grad()
-def validate(answer: Callable[[Tensor], Tensor], examples: Examples, *, device: torch.device, batch_size: int = 1024) -> Score:
-    """Score ``answer`` (inputs → logits) on the plain pictures of a split."""
-    correct = torch.zeros((), device=device)
-    nll = torch.zeros((), device=device)
+def validate(networks: Sequence[Callable[[Tensor], Tensor]], examples: Examples, *, device: torch.device, batch_size: int = 1024) -> list[Score]:
+    """Score each of ``networks`` (inputs → logits) on the plain pictures of a split, which are read once."""
+    correct, nll = torch.zeros(2, len(networks), device=device)
     count = torch.zeros((), device=device)
     for batch in examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None):
         batch = batch.to(device)
-        logits = answer(batch.inputs).float()
-        correct += (logits.argmax(-1) == batch.labels).sum()
-        nll += F.cross_entropy(logits, batch.labels, ignore_index=IGNORED, reduction="sum")
+        for index, network in enumerate(networks):
+            logits = network(batch.inputs).float()
+            correct[index] += (logits.argmax(-1) == batch.labels).sum()
+            nll[index] += F.cross_entropy(logits, batch.labels, ignore_index=IGNORED, reduction="sum")
         count += (batch.labels != IGNORED).sum()
-    return Score(accuracy=(correct / count).item(), nll=(nll / count).item())
+    scores = torch.stack([correct / count, nll / count]).T.tolist()
+    return [Score(accuracy=accuracy, nll=mean) for accuracy, mean in scores]

@@ -1,0 +1,237 @@
+"""One network on its way through training: its state, and what changes it. In which order that happens stands in `darkknowledge.training.loop`."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from darkknowledge.contract import Answer, Batch, Objective
+from darkknowledge.errors import DivergedError
+from darkknowledge.training.checkpoint import load_state, save_state
+from darkknowledge.training.means import Means
+from darkknowledge.training.optimizer import make_optimizer
+from darkknowledge.training.passes import Passes
+from darkknowledge.training.precision import resolve_device, resolve_precision
+from darkknowledge.training.randomness import seed_step
+from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.schedule import learning_rate
+from darkknowledge.training.validation import Score
+from darkknowledge.training.watching import Plan, Record, Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A network to train in place, and what it is trained for and how: what it does not share with those that are trained with it.
+
+    ``checkpoint`` is the folder of its training state, which it goes on from where there is one.
+    """
+
+    network: nn.Module
+    objective: Objective
+    recipe: Recipe
+    name: str = "training"
+    watchers: Sequence[Watcher] = ()
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What training leaves: the weights of the last epoch in the network itself, those of the best validation score beside it."""
+
+    steps: int
+    last: Score | None
+    best: Score | None
+    best_epoch: int | None
+    best_weights: Mapping[str, Tensor] | None
+    device: str
+    precision: str
+
+
+class Learner:
+    """The state of one training run and the steps that change it."""
+
+    def __init__(self, student: Student, ids: Tensor) -> None:
+        recipe, network = student.recipe, student.network
+        if recipe.threads is not None:
+            torch.set_num_threads(recipe.threads)
+        device = resolve_device(recipe.device)
+        self.precision = resolve_precision(recipe, device)
+        self.fabric = _quiet_fabric(device, self.precision)
+        self.network, self.objective, self.recipe = network, student.objective, recipe
+        self.name, self.watchers, self.checkpoint = student.name, student.watchers, student.checkpoint
+        # Convolutions are faster this way round, and other layers don't notice.
+        network.to(memory_format=torch.channels_last)
+        self.model, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe))
+        self.average = _moving_average(network, recipe.ema) if recipe.ema else None
+        self.passes = Passes(ids, recipe)
+        self.per_epoch, self.steps, self.epochs = self.passes.per_epoch, self.passes.steps, self.passes.epochs
+        self.step = self.epochs_done = 0
+        self.window, self.whole = Means(), Means()
+        self.last: Score | None = None
+        self.best: Score | None = None
+        self.best_epoch: int | None = None
+        self.best_weights: dict[str, Tensor] | None = None
+        self.saved_at = monotonic()
+        if self.checkpoint is not None and (state := load_state(self.checkpoint)) is not None:
+            self.load(state)
+
+    @property
+    def plan(self) -> Plan:
+        """What is still to come."""
+        return Plan(self.name, steps=self.steps, epochs=self.epochs, done=self.step, epochs_done=self.epochs_done)
+
+    def advance(self, batch: Batch, answered: Sequence[tuple[Batch, Answer | None]]) -> None:
+        """One optimizer step on ``batch``, computed in the pieces that were ``answered``."""
+        # Before each network's step, so that its dropout is the same whoever is trained with it.
+        seed_step(self.recipe.seed, self.step, self.fabric.device)
+        epoch = self.step / self.per_epoch
+        rate = learning_rate(self.recipe, epoch=epoch, epochs=self.steps / self.per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        counts = self.objective.counts(batch.labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        for piece, answer in answered:
+            loss = self.objective.loss(self.model(piece.inputs), answer, piece.labels, epoch=epoch, counts=counts)
+            self.fabric.backward(loss.total)
+            for means in (self.window, self.whole):
+                means.add({"loss": loss.total.detach(), **loss.terms})
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.after_step()
+
+    def after_step(self) -> None:
+        """What follows an optimizer step: the weights' constraint, their average, the count, the watchers and a record that is due.
+
+        Raises:
+            DivergedError: a record was due, and its numbers are no longer finite.
+        """
+        project = getattr(self.network, "project_", None)
+        if project is not None:
+            project()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self.step += 1
+        for means in (self.window, self.whole):
+            means.steps += 1
+        for watcher in self.watchers:
+            watcher.step(self.step)
+        if self.step % self.recipe.log_every == 0:
+            self.record("step", self.window)
+
+    def answer(self, inputs: Tensor) -> Tensor:
+        """The logits of the network, or of its average, in evaluation."""
+        with self.fabric.autocast():
+            logits: Tensor = self.averaged(inputs)
+        return logits
+
+    def end_epoch(self, score: Score | None) -> None:
+        """Keep the best, and sum the epoch up.
+
+        Raises:
+            DivergedError: its numbers are no longer finite.
+        """
+        self.epochs_done += 1
+        values: dict[str, float] = {}
+        if score is not None:
+            self.last = score
+            values = {"validation_accuracy": score.accuracy, "validation_nll": score.nll}
+            if score.better_than(self.best):
+                self.best, self.best_epoch = score, self.epochs_done
+                self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}
+        self.record("epoch", self.whole, values)
+
+    def record(self, kind: Literal["step", "epoch"], means: Means, values: Mapping[str, float] | None = None) -> None:
+        """Read the means off the device, the only place where the loop waits for it, tell the watchers, and start new ones."""
+        found = means.take()
+        self.require_finite({**found, **(values or {})})
+        rate = self.optimizer.param_groups[0]["lr"]
+        record = Record(kind, self.step, self.step / self.per_epoch, {**found, "learning_rate": rate, **(values or {})})
+        for watcher in self.watchers:
+            watcher.record(record)
+
+    def require_finite(self, values: Mapping[str, float]) -> None:
+        """Refuse to go on from numbers that are none."""
+        if not all(map(math.isfinite, values.values())):
+            raise DivergedError(
+                f"the loss is no longer finite after step {self.step} ({', '.join(f'{name} {value:g}' for name, value in values.items())})",
+                why="every later step would train on it",
+                fix="lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup",
+            )
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The network that counts: the average where one is kept."""
+        if self.average is None:
+            return self.network
+        averaged: nn.Module = self.average.module
+        return averaged
+
+    @property
+    def due(self) -> bool:
+        """Whether the last saved state is old enough for a new one."""
+        return self.checkpoint is not None and monotonic() - self.saved_at >= self.recipe.checkpoint_every
+
+    def save(self) -> None:
+        """Save the state, where there is a folder for it."""
+        if self.checkpoint is not None:
+            save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
+            self.saved_at = monotonic()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "step": self.step,
+            "epochs_done": self.epochs_done,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "means": [self.window.state(), self.whole.state()],
+            "last": asdict(self.last) if self.last else None,
+            "best": asdict(self.best) if self.best else None,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.step, self.epochs_done = state["step"], state["epochs_done"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.window, self.whole = (Means.of(means, self.fabric.device) for means in state["means"])
+        self.last = Score(**state["last"]) if state["last"] else None
+        self.best = Score(**state["best"]) if state["best"] else None
+        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+
+    def result(self) -> Fitted:
+        """Hand over: the averaged weights go into the network."""
+        if self.average is not None:
+            self.network.load_state_dict(self.average.module.state_dict())
+        self.network.cpu().to(memory_format=torch.contiguous_format).eval()
+        # The last step's loss may be finite and its weights not.
+        largest = torch.stack([parameter.detach().abs().max() for parameter in self.network.parameters()]).max()
+        self.require_finite({"largest weight": largest.item()})
+        return Fitted(self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision)
+
+
+def _quiet_fabric(device: str, precision: str) -> Fabric:
+    """Fabric on one device; its remarks on what it was asked for are not the user's concern."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    return Fabric(accelerator=device, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
+
+
+def _moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of parameters and buffers."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
