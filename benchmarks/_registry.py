@@ -24,5 +24,8 @@ class Benchmark:
 
 TIMED = {
     "objective": Benchmark("objective.measure:measure", "objective/results.json", "loss and gradient beside the usual expressions of it"),
+    "step": Benchmark("step.measure:measure", "step/results.json", "a training step beside the student alone and beside live teachers"),
+    "end_to_end": Benchmark("end_to_end.measure:measure", "end_to_end/results.json", "five students of one teacher beside programs written by hand"),
+    "profile": Benchmark("profile.measure:measure", "profile/results.json", "what a step of each kind spends its time on"),
 }
 """Name to what ``python -m benchmarks NAME`` runs."""
