@@ -116,7 +116,10 @@ class Output:
 
 
 class Examples(Protocol):
-    """One split of a data set. Positions 0 … N−1 index it; the ids are stable across splits, fractions and runs."""
+    """One split of a data set. Positions 0 … N−1 index it; the ids are stable across splits, fractions and runs.
+
+    Examples that may live on a device have a method ``to(device)`` and an attribute ``resident_bytes``, what that moves (None: better not).
+    """
 
     @property
     def ids(self) -> Tensor:
