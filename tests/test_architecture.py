@@ -113,7 +113,7 @@ KNOWN_BY = {
     "omegaconf": ("cli/",),
     "PIL": ("data/",),
     "pyarrow": ("data/parquet.py", "transfer/_shard.py", "transfer/_export.py"),
-    "pydantic": ("cli/", "pipeline/settings.py", "pipeline/_explanation.py", "training/recipe.py"),
+    "pydantic": ("cli/", "pipeline/settings.py", "pipeline/_parts.py", "pipeline/_explanation.py", "training/recipe.py"),
     "rich": ("cli/", "pipeline/", "training/progress.py"),
     "scipy": (),
     "sklearn": ("data/digits.py",),

@@ -18,7 +18,8 @@ from darkknowledge.cli.grammar import expand, jobs, nested
 from darkknowledge.cli.help import CONF, STAGES
 from darkknowledge.errors import UsageError
 from darkknowledge.pipeline import settings as schemas
-from darkknowledge.pipeline.settings import DataSettings, LoggingSettings, ObjectiveSettings, validate
+from darkknowledge.pipeline._parts import DataSettings, LoggingSettings, ObjectiveSettings
+from darkknowledge.pipeline.settings import validate
 from darkknowledge.training.recipe import Recipe
 
 SCHEMAS = {

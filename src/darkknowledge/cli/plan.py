@@ -5,18 +5,15 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
+from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.pipeline._training import folder_to_resume
 from darkknowledge.pipeline.settings import (
-    DataSettings,
     DistillSettings,
     EvaluateSettings,
     ListSettings,
-    ModelSettings,
-    ObjectiveSettings,
     RecordSettings,
     RunSettings,
     StageSettings,
-    TeacherSettings,
     TrainSettings,
     TransferSetSettings,
     VerifySettings,

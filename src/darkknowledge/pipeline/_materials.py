@@ -21,7 +21,7 @@ from darkknowledge.data import Dataset
 from darkknowledge.errors import DataError, UsageError
 from darkknowledge.model import Network, Preprocessing
 from darkknowledge.objective import Mixture
-from darkknowledge.pipeline.settings import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
+from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.runs.folder import list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
 from darkknowledge.transfer import RecordedTeacher

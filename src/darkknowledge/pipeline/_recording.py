@@ -19,8 +19,8 @@ from darkknowledge import model as model_room
 from darkknowledge.contract import Average, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import BusyError, DataError, IntegrityError, Interrupted, UsageError
+from darkknowledge.pipeline._parts import CodecSettings
 from darkknowledge.pipeline._progress import RowsProgress
-from darkknowledge.pipeline.settings import CodecSettings
 from darkknowledge.training.signals import stop_request
 from darkknowledge.transfer import Identity, Plan, TransferSet, build
 from darkknowledge.transfer.codec import Codec, choose

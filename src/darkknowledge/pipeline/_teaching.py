@@ -17,8 +17,9 @@ from darkknowledge.data import Dataset
 from darkknowledge.errors import IntegrityError
 from darkknowledge.objective import Mixture
 from darkknowledge.pipeline._materials import assemble_teacher, examine_teacher, fingerprints, is_folder, load_members, positions_of, soft_temperature
+from darkknowledge.pipeline._parts import RecordedSettings
 from darkknowledge.pipeline._recording import Recording, codec_for, find_or_record, identify, tellable
-from darkknowledge.pipeline.settings import DistillSettings, RecordedSettings
+from darkknowledge.pipeline.settings import DistillSettings
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import open_run
 from darkknowledge.training.passes import Passes

@@ -19,7 +19,8 @@ from darkknowledge.data import Dataset
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import split_fingerprint
-from darkknowledge.pipeline.settings import LoggingSettings, StageSettings
+from darkknowledge.pipeline._parts import LoggingSettings
+from darkknowledge.pipeline.settings import StageSettings
 from darkknowledge.runs.folder import RunFolder, open_run, refuse_links
 from darkknowledge.teacher import check_pairing
 from darkknowledge.training.metric_files import MetricFiles
@@ -30,7 +31,7 @@ from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Watcher
 
 if TYPE_CHECKING:
-    from darkknowledge.training.loop import Fitted
+    from darkknowledge.training.learner import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ def _keep(run: RunFolder, job: Job, fitted: Fitted, *, seconds: float) -> None:
         seconds=round(seconds, 3),
         device=fitted.device,
         precision=fitted.precision,
+        compiled=fitted.compiled,
         validation={
             "last": asdict(fitted.last) if fitted.last else None,
             "best": asdict(fitted.best) if fitted.best else None,

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from darkknowledge import model as model_room
 from darkknowledge.contract import Examples, Report
 from darkknowledge.data import Dataset
@@ -25,10 +23,12 @@ from darkknowledge.pipeline._materials import (
     split_fingerprint,
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
-from darkknowledge.pipeline.settings import DataSettings, EvaluateSettings, ModelSettings, TeacherSettings, validate
+from darkknowledge.pipeline._parts import DataSettings, ModelSettings, TeacherSettings
+from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.teacher import Frozen, check_pairing
+from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import TransferSet
 
 
@@ -70,8 +70,7 @@ def evaluate(
 
 def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, report: Report) -> list[Evaluation]:
     """`evaluate` with checked settings."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     return [_evaluate_run(open_run(path), settings, data, report) for path in settings.run]
 
 

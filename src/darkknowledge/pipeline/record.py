@@ -24,9 +24,11 @@ from darkknowledge.pipeline._materials import (
     require_teacher,
     teacher_settings,
 )
+from darkknowledge.pipeline._parts import USUAL
 from darkknowledge.pipeline._recording import Recording, codec_for, identify, record_rows
-from darkknowledge.pipeline.settings import USUAL, RecordSettings, validate
+from darkknowledge.pipeline.settings import RecordSettings, validate
 from darkknowledge.training.precision import resolve_device
+from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import Plan, TransferSet, require_place
 
 LOOKED_AT = USUAL["distillation"]["temperature"]
@@ -83,8 +85,7 @@ def record_from(
     console = Console(stderr=True)
     report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     part, device = _part(settings), _device(settings)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     require_place(settings.out)
     if teacher is None:
         require_teacher(settings.teacher)

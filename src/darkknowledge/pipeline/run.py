@@ -26,21 +26,12 @@ from darkknowledge.pipeline._materials import (
     soft_temperature,
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
+from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings, TransferSettings
 from darkknowledge.pipeline._recording import codec_for
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
 from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
 from darkknowledge.pipeline.distill import distill_from
-from darkknowledge.pipeline.settings import (
-    DataSettings,
-    DistillSettings,
-    ModelSettings,
-    ObjectiveSettings,
-    RunSettings,
-    TeacherSettings,
-    TrainSettings,
-    TransferSettings,
-    validate,
-)
+from darkknowledge.pipeline.settings import DistillSettings, RunSettings, TrainSettings, validate
 from darkknowledge.pipeline.train import train_from
 from darkknowledge.runs.files import write_json
 from darkknowledge.runs.folder import RunFolder
