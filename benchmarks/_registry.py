@@ -24,8 +24,20 @@ class Benchmark:
 
 TIMED = {
     "objective": Benchmark("objective.measure:measure", "objective/results.json", "loss and gradient beside the usual expressions of it"),
+    "forms": Benchmark("objective.forms:measure", "objective/forms.json", "the objective with recorded rows and few classes beside dense logits"),
+    "recorded": Benchmark("objective.recorded_step:measure", "objective/recorded_step.json", "a step with recorded answers to 1,000 classes"),
     "step": Benchmark("step.measure:measure", "step/results.json", "a training step beside the student alone and beside live teachers"),
     "end_to_end": Benchmark("end_to_end.measure:measure", "end_to_end/results.json", "five students of one teacher beside programs written by hand"),
     "profile": Benchmark("profile.measure:measure", "profile/results.json", "what a step of each kind spends its time on"),
+    "growth": Benchmark(
+        "growth.measure:measure", "growth/results.json", "time and memory from 10,000 to a million examples, 1,000 to 32,000 classes"
+    ),
+    "gpu": Benchmark("gpu.measure:measure", "gpu/results.json", "the objective and a step on a GPU, with Liger beside them"),
+    "loop": Benchmark("loop.measure:measure", "loop/results.json", "an epoch of our loop beside a bare PyTorch loop"),
+    "startup": Benchmark("startup.measure:measure", "startup/results.json", "how long help and a mistake take, and what a run imports"),
+    "transfer-steps": Benchmark(
+        "transfer.steps:measure", "transfer/steps.json", "a step with recorded and live teachers; recording beside the teacher"
+    ),
+    "transfer-reading": Benchmark("transfer.reading:measure", "transfer/reading.json", "random batches of a million recorded rows"),
 }
 """Name to what ``python -m benchmarks NAME`` runs."""

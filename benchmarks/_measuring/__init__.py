@@ -6,6 +6,7 @@ from benchmarks._measuring.noise import Noise
 from benchmarks._measuring.process import in_fresh_process
 from benchmarks._measuring.ratios import Ratio, median_of, ratio
 from benchmarks._measuring.run import Run
+from benchmarks._measuring.stopwatch import seconds_of_steps
 from benchmarks._measuring.timing import Seconds, calls_for, rounds, timed
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "private",
     "ratio",
     "rounds",
+    "seconds_of_steps",
     "timed",
     "watched",
 ]

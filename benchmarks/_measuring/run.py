@@ -26,7 +26,7 @@ class Run:
 
     Args:
         name: the benchmark's name in the registry.
-        repeats: rounds; None stands for 30, and for 3 in a quick run.
+        repeats: rounds; None stands for the benchmark's own number (30, unless it says otherwise), and for 3 in a quick run.
         quick: tiny sizes that show that all works; the numbers mean nothing.
         out: the JSON file to write; None writes none.
         data: the folder of the data, for a benchmark that needs some.
@@ -37,10 +37,19 @@ class Run:
         console: Console | None = None,
     ) -> None:  # fmt: skip
         self.name, self.quick, self.out, self.data = name, quick, out, data
-        self.repeats = repeats if repeats is not None else QUICK_REPEATS if quick else REPEATS
+        self.asked = repeats
         self.console = console if console is not None else wide_console()
         self.parts: dict[str, Any] = {}
         self.skipped: dict[str, str] = {}
+
+    @property
+    def repeats(self) -> int:
+        """Rounds of a benchmark in which 30 are usual."""
+        return self.rounds(REPEATS)
+
+    def rounds(self, usual: int) -> int:
+        """As many as were asked for; else 3 in a quick run; else what is ``usual`` for the benchmark."""
+        return self.asked or (QUICK_REPEATS if self.quick else usual)
 
     def add(self, part: str, found: Comparison | dict[str, Any], *, shown: RenderableType | None = None) -> None:
         """One part of the record; ``shown`` is printed in place of a comparison's own table."""

@@ -25,12 +25,17 @@ class Seconds(NamedTuple):
 
 
 def timed(work: Work, *, calls: int = 1, settle: Work | None = None) -> Seconds:
-    """Seconds of one call, the mean of ``calls``; ``settle`` waits for an accelerator to finish, before the clock starts and before it stops."""
+    """Seconds of one call, the mean of ``calls``; ``settle`` waits for an accelerator to finish, before the clock starts and before it stops.
+
+    Work that returns `Seconds` has timed itself (`seconds_of_steps`), and is called once.
+    """
     if settle is not None:
         settle()
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(calls):
-        work()
+        result = work()
+        if isinstance(result, Seconds):
+            return result
     if settle is not None:
         settle()
     return Seconds((time.process_time() - processor) / calls, (time.perf_counter() - wall) / calls)
@@ -38,22 +43,16 @@ def timed(work: Work, *, calls: int = 1, settle: Work | None = None) -> Seconds:
 
 def calls_for(work: Work, *, least: float, settle: Work | None = None) -> int:
     """How many calls take ``least`` seconds, after one call to warm up; clocks and loops cost too much beside a single short one."""
-    work()
+    if isinstance(work(), Seconds):
+        return 1
     return max(1, math.ceil(least / max(timed(work, settle=settle).wall, 1e-7)))
 
 
-def rounds(
-    variants: Mapping[str, Work], *, repeats: int = REPEATS, calls: Mapping[str, int] | None = None, settle: Work | None = None
-) -> dict[str, list[Seconds]]:
-    """Seconds of a call of every variant, round by round, in a shuffled order; ``calls`` of one in a round (1), the mean counts.
-
-    The first round is not counted where ``calls`` is not given: then nothing has warmed up yet.
-    """
+def rounds(variants: Mapping[str, Work], *, repeats: int = REPEATS, calls: Mapping[str, int], settle: Work | None = None) -> dict[str, list[Seconds]]:
+    """Seconds of a call of every variant, round by round, in a shuffled order; ``calls`` of one in a round, whose mean counts."""
     found: dict[str, list[Seconds]] = {name: [] for name in variants}
-    shuffle, warm = random.Random(0), calls is not None
-    for number in range(repeats + (not warm)):
+    shuffle = random.Random(0)
+    for _ in range(repeats):
         for name in shuffle.sample(sorted(variants), len(variants)):
-            seconds = timed(variants[name], calls=1 if calls is None else calls[name], settle=settle)
-            if warm or number:
-                found[name].append(seconds)
+            found[name].append(timed(variants[name], calls=calls[name], settle=settle))
     return found

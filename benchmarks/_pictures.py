@@ -1,0 +1,21 @@
+"""Pictures of noise and plain networks for them: how long a step takes does not depend on what the pictures show or the weights are."""
+
+from __future__ import annotations
+
+import torch
+
+from darkknowledge.data import Dataset, from_tensors
+from darkknowledge.model import Network, build
+
+
+def noise(count: int, *, classes: int = 10, side: int = 28) -> Dataset:
+    """``count`` grey pictures of ``side`` × ``side``, all of them training pictures."""
+    images = torch.randint(0, 256, (count, 1, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return from_tensors(images, torch.arange(count) % classes, class_names=[str(label) for label in range(classes)], validation=0)
+
+
+def perceptron(data: Dataset, width: int, *, seed: int = 0) -> Network:
+    """784-width-width-classes, for pictures of 28×28."""
+    torch.manual_seed(seed)
+    shape = {"num_classes": len(data.class_names), "input_shape": data.input_shape, "mean": data.mean, "std": data.std}
+    return build("hinton_mlp", hidden=(width, width), **shape)
