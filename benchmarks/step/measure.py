@@ -2,9 +2,9 @@
 
     uv run --group bench python -m benchmarks step
 
-One thread, batches of 256, float32, and bfloat16 where the processor multiplies it. A measured call is some tens of steps of a small network or five of
-a residual one; the call of `fit` with its start and its end is ours, the peers' calls begin with networks that are there. Every call starts from a
-copy of the same student. The pictures are noise.
+One thread, batches of 256, float32, and bfloat16 where the processor multiplies it. A measured call is sixty steps of the small network or five of
+the residual one; the call of `fit` with its start and its end is ours, the peers' calls begin with networks that are there. Every call starts from
+a copy of the same student. The pictures are noise.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
-
 from benchmarks._measuring import Comparison, Run, compare
 from benchmarks.step.peers import ALPHA, MOMENTUM, PEERS, RATE, TEMPERATURE, Job, Step, batches, train
 from benchmarks.step.workload import QUICK, WORKLOADS, Workload, job, make_data, network, share
+from torch import nn
+
 from darkknowledge.contract import Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.model import fingerprint

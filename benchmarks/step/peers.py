@@ -98,7 +98,7 @@ def by_hand(job: Job) -> Step:
 
 
 def timm_task(job: Job) -> Step:
-    """timm's `LogitDistillationTask`, as its train script calls it."""
+    """Timm's `LogitDistillationTask`, as its train script calls it."""
     from timm.task import DistillationTeacher, LogitDistillationTask
 
     teacher = one_of(job)
@@ -119,7 +119,7 @@ def timm_task(job: Job) -> Step:
 
 
 def torchdistill_box(job: Job) -> Step:
-    """torchdistill's `DistillationBox`, driven as its examples do, its configuration as their YAML files spell it."""
+    """Torchdistill's `DistillationBox`, driven as its examples do, its configuration as their YAML files spell it."""
     from torchdistill.common.constant import def_logger
     from torchdistill.core.distillation import DistillationBox
 
@@ -143,8 +143,13 @@ def box_config(job: Job) -> dict[str, Any]:
     criterion = {
         "key": "KDLoss",
         "kwargs": {
-            **{"student_module_path": ".", "student_module_io": "output", "teacher_module_path": ".", "teacher_module_io": "output"},
-            **{"temperature": TEMPERATURE, "alpha": 1 - ALPHA, "reduction": "batchmean"},
+            "student_module_path": ".",
+            "student_module_io": "output",
+            "teacher_module_path": ".",
+            "teacher_module_io": "output",
+            "temperature": TEMPERATURE,
+            "alpha": 1 - ALPHA,
+            "reduction": "batchmean",
         },
     }
     return {

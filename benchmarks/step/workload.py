@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from benchmarks.step.peers import Job
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.step.peers import Job
 from darkknowledge.data import Dataset, from_tensors
 from darkknowledge.model import Network, build
 
