@@ -48,14 +48,22 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_auto_takes_what_the_hardware_is_good_at(machine: Machine, hardware: dict[str, object], device: str, precision: str) -> None:
     machine.has(**hardware)  # type: ignore[arg-type]
     assert resolve_device("auto") == device
-    assert resolve_precision(Recipe(), device) == precision
+    assert resolve_precision(Recipe(), device, weights=10**6) == precision
 
 
 def test_what_is_asked_for_is_obeyed(machine: Machine) -> None:
     machine.has(cuda=(9, 0))
     assert resolve_device("cpu") == "cpu"
-    assert resolve_precision(Recipe(precision="bf16"), "cpu") == "bf16"
-    assert resolve_precision(Recipe(precision="fp32"), "cuda") == "fp32"
+    assert resolve_precision(Recipe(precision="bf16"), "cpu", weights=1) == "bf16"
+    assert resolve_precision(Recipe(precision="fp32"), "cuda", weights=10**6) == "fp32"
+
+
+def test_a_step_too_small_to_win_by_it_stays_in_float32_on_a_processor(machine: Machine) -> None:
+    machine.has(vectors="AVX512", avx512_bf16=True, cuda=(9, 0))
+    digits, hundred, large = (64 * 30 + 30 * 10, 784 * 100 + 100 * 10, 784 * 800 + 800 * 800 + 800 * 10)
+    assert [resolve_precision(Recipe(batch_size=64), "cpu", weights=weights) for weights in (digits, hundred, large)] == ["fp32", "bf16", "bf16"]
+    assert resolve_precision(Recipe(batch_size=64, accumulate=2), "cpu", weights=hundred) == "fp32"
+    assert resolve_precision(Recipe(batch_size=64), "cuda", weights=digits) == "bf16"
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
@@ -68,4 +76,4 @@ def test_torch_still_answers_the_questions_that_the_choice_asks() -> None:
     """Two of them are private to torch."""
     assert isinstance(torch.cpu._is_amx_tile_supported(), bool)
     assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)
-    assert resolve_precision(Recipe(), "cpu") in ("fp32", "bf16")
+    assert resolve_precision(Recipe(), "cpu", weights=10**6) in ("fp32", "bf16")

@@ -39,6 +39,8 @@ NAN, INFINITY = float("nan"), float("inf")
         {"ema": 1},
         {"ema": NAN},
         {"precision": "fp16"},
+        {"compile": True},
+        {"compile": "yes"},
         {"device": "gpu"},
         {"threads": 0},
         {"seed": -1},

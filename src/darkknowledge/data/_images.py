@@ -35,6 +35,13 @@ class ImageExamples:
         return replace(self, images=self.images.to(device), ids=self.ids.to(device), labels=self.labels.to(device))
 
     @property
+    def resident_bytes(self) -> int | None:
+        """What `to` moves, unless a transform of one's own looks at each picture in main memory; see `contract.Examples`."""
+        if isinstance(self.augmentation, OneByOne):
+            return None
+        return self.images.nbytes + self.ids.nbytes + self.labels.nbytes
+
+    @property
     def transform(self) -> str:
         """What a view shows; see `contract.Examples`."""
         return self.augmentation.meaning(seed=self.seed)

@@ -73,6 +73,12 @@ class Mixed:
         return self.examples.labels
 
     @property
+    def resident_bytes(self) -> int | None:
+        """What `to` moves; see `contract.Examples`."""
+        size: int | None = getattr(self.examples, "resident_bytes", None)
+        return None if size is None else size + self._order.nbytes
+
+    @property
     def transform(self) -> str:
         """What a view shows; see `contract.Examples`. Which examples may be partners belongs to it."""
         partners = hashlib.sha256(self.ids[self._order].cpu().numpy().astype("<i8").tobytes()).hexdigest()[:12]

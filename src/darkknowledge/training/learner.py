@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from darkknowledge.contract import Answer, Batch, Objective
 from darkknowledge.errors import DivergedError
 from darkknowledge.training.checkpoint import load_state, save_state
+from darkknowledge.training.compiling import called, compiled
 from darkknowledge.training.means import Means
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.passes import Passes
@@ -25,6 +26,7 @@ from darkknowledge.training.precision import resolve_device, resolve_precision
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.schedule import learning_rate
+from darkknowledge.training.threads import use_threads
 from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Plan, Record, Watcher
 
@@ -55,6 +57,8 @@ class Fitted:
     best_weights: Mapping[str, Tensor] | None
     device: str
     precision: str
+    compiled: bool
+    """Whether the network was."""
 
 
 class Learner:
@@ -62,19 +66,22 @@ class Learner:
 
     def __init__(self, student: Student, ids: Tensor) -> None:
         recipe, network = student.recipe, student.network
-        if recipe.threads is not None:
-            torch.set_num_threads(recipe.threads)
+        use_threads(recipe.threads)
         device = resolve_device(recipe.device)
-        self.precision = resolve_precision(recipe, device)
+        self.precision = resolve_precision(recipe, device, weights=sum(parameter.numel() for parameter in network.parameters()))
         self.fabric = _quiet_fabric(device, self.precision)
         self.network, self.objective, self.recipe = network, student.objective, recipe
         self.name, self.watchers, self.checkpoint = student.name, student.watchers, student.checkpoint
         # Convolutions are faster this way round, and other layers don't notice.
         network.to(memory_format=torch.channels_last)
-        self.model, self.optimizer = self.fabric.setup(network, make_optimizer(network, recipe))
-        self.average = _moving_average(network, recipe.ema) if recipe.ema else None
         self.passes = Passes(ids, recipe)
         self.per_epoch, self.steps, self.epochs = self.passes.per_epoch, self.passes.steps, self.passes.epochs
+        self.called = called(network, recipe, device, steps=self.steps)
+        self.model, self.optimizer = self.fabric.setup(self.called, make_optimizer(network, recipe))
+        self.average = _moving_average(network, recipe.ema) if recipe.ema else None
+        prepare = getattr(student.objective, "prepare", None)
+        if prepare is not None:
+            prepare(examples=self.passes.examples, compile=recipe.compile)
         self.step = self.epochs_done = 0
         self.window, self.whole = Means(), Means()
         self.last: Score | None = None
@@ -223,7 +230,9 @@ class Learner:
         # The last step's loss may be finite and its weights not.
         largest = torch.stack([parameter.detach().abs().max() for parameter in self.network.parameters()]).max()
         self.require_finite({"largest weight": largest.item()})
-        return Fitted(self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision)
+        return Fitted(
+            self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision, compiled(self.called)
+        )
 
 
 def _quiet_fabric(device: str, precision: str) -> Fabric:

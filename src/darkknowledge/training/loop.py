@@ -20,18 +20,11 @@ from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
 from darkknowledge.training.learner import Fitted, Learner, Student
 from darkknowledge.training.randomness import seed_step
-from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.recipe import Recipe, same_batches
+from darkknowledge.training.residency import reside
 from darkknowledge.training.signals import StopRequest, stop_request
 from darkknowledge.training.validation import validate
 from darkknowledge.training.watching import Watcher
-
-SHARED = ("epochs", "steps", "batch_size", "accumulate", "views", "shuffle_block", "seed", "device", "threads")
-"""What the recipes of runs must agree on to see the same batches: order and view, size, place."""
-
-
-def same_batches(one: Recipe, other: Recipe) -> bool:
-    """Whether two runs on the same examples see the same batches, so that they can be trained together."""
-    return all(getattr(one, key) == getattr(other, key) for key in SHARED)
 
 
 def fit(
@@ -78,6 +71,7 @@ def fit_together(
         raise DataError("the training split is empty", fix="keep at least one example to train on")
     assert all(same_batches(student.recipe, students[0].recipe) for student in students), "these runs do not see the same batches"
     learners = [Learner(student, train.ids) for student in students]
+    train, validation = reside([train, validation], learners[0].fabric.device)
     outcomes: dict[int, Fitted | DivergedError] = {}
     # After a kill their saved states may be of different steps; those of one step go on together.
     for place in sorted({(learner.epochs_done, learner.step) for learner in learners}):
@@ -95,16 +89,18 @@ class Lockstep:
         # Whatever they agree on, the first has.
         self.first, self.device = learners[0], learners[0].fabric.device
         self.teacher = teacher.to(self.device) if teacher is not None else None
+        self.watched = {learner: ExitStack() for learner in learners}
         self.diverged: dict[Learner, DivergedError] = {}
 
     def run(self) -> list[Fitted | DivergedError]:
         """Train to the end; what became of each run."""
         with ExitStack() as begun:
             for learner in self.learners:
+                begun.enter_context(self.watched[learner])
                 # Begun from the last to the first, they end from the first to the last.
                 for watcher in reversed(learner.watchers):
                     watcher.begin(learner.plan)
-                    begun.callback(watcher.end)
+                    self.watched[learner].callback(watcher.end)
             with stop_request() as stop:
                 while self.going and self.going[0].epochs_done < self.first.epochs:
                     self.epoch(stop)
@@ -163,6 +159,7 @@ class Lockstep:
             except DivergedError as error:
                 self.diverged[learner] = error
                 self.going.remove(learner)
+                self.watched[learner].close()
 
     def stop_if_asked(self, stop: StopRequest) -> None:
         """After a signal: save all states and stop."""

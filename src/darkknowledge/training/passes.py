@@ -36,6 +36,12 @@ class Passes:
         return -(-self.steps // self.per_epoch)
 
     @property
+    def examples(self) -> int:
+        """Examples that the run sees in all, each as often as it is seen."""
+        whole, steps = divmod(self.steps, self.per_epoch)
+        return whole * len(self.ids) + min(steps * self.recipe.batch_size, len(self.ids))
+
+    @property
     def views(self) -> int:
         """Views of each example that the run shows; as many as epochs is what a live teacher sees: a new one in every epoch."""
         return min(self.recipe.views or self.epochs, self.epochs)

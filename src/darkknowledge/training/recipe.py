@@ -34,8 +34,12 @@ class Recipe(BaseModel):
     ema: Annotated[float, Strict(), Field(gt=0, lt=1)] | None = None
     """Decay per step of an exponential moving average of the weights, which is then validated and kept."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto`` is bf16 where the hardware has it and the network is large enough for it to pay (`darkknowledge.training.precision`)."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether torch compiles the network and the objective; ``auto`` does where it pays in this run (docs/speed.md)."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Annotated[int, Strict(), Field(ge=1)] | None = None
+    """Of torch; None is as many as there are cores that the process may keep busy (`darkknowledge.training.threads`)."""
     views: Annotated[int, Strict(), Field(ge=1)] | None = None
     """Different augmented views of each picture, which the epochs share (`darkknowledge.randomness.view_of`); None is a new one in every epoch."""
     shuffle_block: Annotated[int, Strict(), Field(ge=1)] | None = None
@@ -51,3 +55,12 @@ class Recipe(BaseModel):
         if self.schedule == "step" and not self.milestones:
             raise ValueError("the step schedule needs milestones, for example milestones=[15,25]")
         return self
+
+
+SHARED = ("epochs", "steps", "batch_size", "accumulate", "views", "shuffle_block", "seed", "device", "threads")
+"""What the recipes of runs must agree on to see the same batches: order and view, size, place."""
+
+
+def same_batches(one: Recipe, other: Recipe) -> bool:
+    """Whether two runs on the same examples see the same batches, so that they can be trained together."""
+    return all(getattr(one, key) == getattr(other, key) for key in SHARED)
