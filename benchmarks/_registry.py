@@ -30,13 +30,13 @@ TIMED = {
     "end_to_end": Benchmark("end_to_end.measure:measure", "end_to_end/results.json", "five students of one teacher beside programs written by hand"),
     "profile": Benchmark("profile.measure:measure", "profile/results.json", "what a step of each kind spends its time on"),
     "growth": Benchmark(
-        "growth.measure:measure", "growth/results.json", "time and memory from 10,000 to a million examples, 1,000 to 32,000 classes"
+        "growth.measure:measure", "growth/results.json", "time and memory up to a million examples and 32,000 classes"
     ),
     "gpu": Benchmark("gpu.measure:measure", "gpu/results.json", "the objective and a step on a GPU, with Liger beside them"),
     "loop": Benchmark("loop.measure:measure", "loop/results.json", "an epoch of our loop beside a bare PyTorch loop"),
     "startup": Benchmark("startup.measure:measure", "startup/results.json", "how long help and a mistake take, and what a run imports"),
     "transfer-steps": Benchmark(
-        "transfer.steps:measure", "transfer/steps.json", "a step with recorded and live teachers; recording beside the teacher"
+        "transfer.steps:measure", "transfer/steps.json", "a step with recorded and live teachers; what recording costs"
     ),
     "transfer-reading": Benchmark("transfer.reading:measure", "transfer/reading.json", "random batches of a million recorded rows"),
 }

@@ -1,14 +1,12 @@
 """How long the program takes to answer when there is nothing to compute, and what the start of ``dk run`` imports, and why.
 
-Each command runs in a process of its own, 20 times; wall and processor time are noted. The imports come from two ``python -X importtime`` of the
-smallest ``dk run``, as a user has it and with torchmetrics installed: for every package the time that its own modules took, without what they
-import, and who asked for it first. Run: ``uv run python benchmarks/startup/measure.py`` (about a minute on a quiet core); it prints the tables and
-writes results.json beside itself.
+Each command runs in a process of its own, 20 times; noted are that process's wall and processor time. The imports come from two
+``python -X importtime`` of the smallest ``dk run``, as a user has it and with torchmetrics installed: for every package the time that its own modules
+took, without what they import, and who asked for it first.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -17,11 +15,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
-from statistics import median
+from functools import partial
 from typing import Any
 
-from darkknowledge.runs.environment import environment
+from benchmarks._measuring import Run, Seconds, compare
+from rich.table import Table
 
 PROGRAM = [sys.executable, "-m", "darkknowledge.cli.main"]
 REPEATS = 20
@@ -43,30 +41,21 @@ sys.exit(main())
 SHOWN = 10
 
 
-def time_once(words: list[str]) -> tuple[float, float]:
-    """Wall and processor seconds of one process."""
+def measure(run: Run) -> None:
+    """The commands, and what a run imports."""
+    works = {name: partial(time_once, words) for name, words in COMMANDS.items()}
+    run.add("commands", compare(works, to="dk --help", repeats=run.rounds(REPEATS)))
+    for title, program in {"imports without torchmetrics": ["-c", WITHOUT], "imports with torchmetrics": PROGRAM[1:]}.items():
+        found = imports(program)
+        run.add(title, found, shown=table(f"{title}: {found['all_seconds']} s", found["packages"]))
+
+
+def time_once(words: list[str]) -> Seconds:
+    """Processor and wall seconds of one process."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([*PROGRAM, *words], capture_output=True, check=False)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def time_commands() -> dict[str, dict[str, float]]:
-    """Median and worst of the repeats, which take turns so that a busy moment hits all commands alike."""
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for _ in range(REPEATS):
-        for name, words in COMMANDS.items():
-            found[name].append(time_once(words))
-    rows = {}
-    for name, times in found.items():
-        wall, processor = zip(*times, strict=True)
-        rows[name] = {
-            "wall_median": round(median(wall), 3),
-            "wall_worst": round(max(wall), 3),
-            "processor_median": round(median(processor), 3),
-            "processor_worst": round(max(processor), 3),
-        }
-    return rows
+    return Seconds(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
 
 
 def imports(program: list[str]) -> dict[str, Any]:
@@ -91,18 +80,9 @@ def imports(program: list[str]) -> dict[str, Any]:
     return {"all_seconds": round(sum(seconds.values()), 2), "packages": rows}
 
 
-def main() -> None:
-    """Measure, print, write down."""
-    found = {"imports_without_torchmetrics": imports(["-c", WITHOUT]), "imports_with_torchmetrics": imports(PROGRAM[1:])}
-    results = {"commands": time_commands(), "repeats": REPEATS, **found, "load": os.getloadavg(), "environment": environment()}
-    Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    for name, row in results["commands"].items():
-        print(f"{name:22} wall {row['wall_median']:.2f} s (worst {row['wall_worst']:.2f}), processor {row['processor_median']:.2f} s")
-    for title, imported in found.items():
-        print(f"{title}: {imported['all_seconds']} s")
-        for row in imported["packages"]:
-            print(f"{row['package']:22} {row['seconds']:6.2f} s, asked for by {row['asked_by']}")
-
-
-if __name__ == "__main__":
-    main()
+def table(title: str, rows: list[dict[str, Any]]) -> Table:
+    """A row for each package."""
+    shown = Table("package", "seconds", "asked for by", title=title, title_justify="left")
+    for row in rows:
+        shown.add_row(row["package"], f"{row['seconds']:.2f}", row["asked_by"])
+    return shown

@@ -1,7 +1,5 @@
 """Random batches of 1,024 rows of 40 bytes from a million rows: how long a transfer set takes, and how much private memory.
 
-    uv run --with datasets python benchmarks/transfer/reading.py
-
 - ``bytes``: `TransferSet.raw` of sets of 1 and of 16 shards, beside one ``np.take`` (40 bytes as one item) from the mapping of the first set.
   ``shard_by_shard`` is what is used where shards can't be mapped side by side; of ``sparse`` sets only every third id is there.
 - ``answers``: from ids to logits, beside the same ``np.take``; ``loaded`` has copied the rows into memory.
@@ -9,60 +7,62 @@
   row numbers; ours is asked with the same list, and with a tensor.
 - ``memory``: see reading_memory.py. (Needs Linux.)
 
-The ways take turns, in another order each round, each with fresh batches. All pages have been touched before. One thread.
+Every call reads another batch, made before. All pages have been touched before. One thread.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import random
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarks._measuring import Comparison, Run, compare
+from benchmarks.transfer.reading_memory import growth
+from benchmarks.transfer.reading_rows import CLASSES, batches, make_set
 from numpy.typing import NDArray
-from reading_memory import growth
-from reading_rows import BATCH, CLASSES, batches, make_set
 
-from darkknowledge.runs.environment import environment
 from darkknowledge.transfer import LoadedSet, TransferSet
 from darkknowledge.transfer._lookup import gather
 
-RESULTS = Path(__file__).with_suffix(".json")
 ROWS, SPREAD = 1_000_000, 3
-ROUNDS, PER_ROUND, SLOW = 60, 300, 4
-"""Rounds, batches of each way in a round, and of `datasets`."""
-KINDS = ("cpu", "wall")
-Way = tuple[Callable[[Any], object], Callable[[NDArray[np.int64]], Any], int]
-"""What is timed, what makes its argument of row numbers (not timed), and the batches a round."""
+ROUNDS, BATCHES = 60, 1000
+"""Rounds, and how many batches there are before they come again."""
+POWERS, QUICK_POWERS = (4, 5, 6, 7), (3, 4)
+Way = tuple[Callable[[Any], object], Callable[[NDArray[np.int64]], Any]]
+"""What is timed, and what makes its argument of row numbers (not timed)."""
 
 
-def main() -> None:
+def measure(run: Run) -> None:
+    """Bytes, answers, `datasets` where it is installed, memory."""
     torch.set_num_threads(1)
-    results: dict[str, Any] = {"environment": environment(), "rows": ROWS, "batch": BATCH, "rounds": ROUNDS, "batches_per_round": PER_ROUND}
     with tempfile.TemporaryDirectory() as folder:
         sets = make_sets(Path(folder))
-        logits = sets["1 shard"].shards[0].answers.view(np.float32)
-        parts: dict[str, Mapping[str, Way]] = {"bytes": bytes_of(sets), "answers": answers_of(sets), "datasets": datasets_of(logits, sets, folder)}
-        for name, ways in parts.items():
-            results[name] = compared(ways)
-            write(name, results)
-    sizes = [(10**power, spread) for spread in (1, SPREAD) for power in (4, 5, 6, 7)]
-    results["memory"] = [growth(rows, spread) for rows, spread in sizes] if sys.platform == "linux" else None
-    write("memory", results)
+        run.add("bytes", compared(bytes_of(sets), run, to="take"))
+        run.add("answers", compared(answers_of(sets), run, to="take"))
+        if run.peer("datasets", package="datasets") is not None:
+            logits = sets["1 shard"].shards[0].answers.view(np.float32)
+            run.add("datasets", compared(datasets_of(logits, sets, folder), run, to="datasets"))
+    if sys.platform == "linux":
+        sizes = [(10**power, spread) for spread in (1, SPREAD) for power in (QUICK_POWERS if run.quick else POWERS)]
+        run.add("memory", {"processes": [growth(rows, spread) for rows, spread in sizes]})
 
 
-def write(name: str, results: Mapping[str, Any]) -> None:
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    shown = results[name] if name == "memory" else {key: value for key, value in results[name].items() if key != "microseconds"}
-    print(name, json.dumps(shown, indent=1), file=sys.stderr, flush=True)
+def compared(ways: Mapping[str, Way], run: Run, *, to: str) -> Comparison:
+    """Seconds a batch."""
+    return compare({name: cycling(way) for name, way in ways.items()}, to=to, repeats=run.rounds(ROUNDS))
+
+
+def cycling(way: Way) -> Callable[[], object]:
+    """A call that reads the next batch."""
+    work, prepare = way
+    asked = itertools.cycle([prepare(batch) for batch in batches(ROWS, BATCHES, np.random.default_rng(0))])
+    return lambda: work(next(asked))
 
 
 def make_sets(folder: Path) -> dict[str, TransferSet]:
@@ -83,24 +83,24 @@ def make_sets(folder: Path) -> dict[str, TransferSet]:
 def take_of(sets: Mapping[str, TransferSet]) -> Way:
     """The measure: one ``np.take`` from one mapping."""
     items = sets["1 shard"].shards[0].answers.view(f"V{4 * CLASSES}")[:, 0]
-    return partial(np.take, items), lambda rows: rows, PER_ROUND
+    return partial(np.take, items), lambda rows: rows
 
 
 def bytes_of(sets: Mapping[str, TransferSet]) -> dict[str, Way]:
     many = sets["16 shards"]
     columns = [shard.answers.view(f"V{4 * CLASSES}")[:, 0] for shard in many.shards]
     by_shard = partial(gather, columns, shard_rows=many.manifest.shard_rows)
-    ways: dict[str, Way] = {name: (found.raw, spread_of(name), PER_ROUND) for name, found in sets.items()}
-    return {"take": take_of(sets), **ways, "16 shards, shard_by_shard": (by_shard, lambda rows: rows, PER_ROUND)}
+    ways: dict[str, Way] = {name: (found.raw, spread_of(name)) for name, found in sets.items()}
+    return {"take": take_of(sets), **ways, "16 shards, shard_by_shard": (by_shard, lambda rows: rows)}
 
 
 def answers_of(sets: Mapping[str, TransferSet]) -> dict[str, Way]:
     ways: dict[str, Way] = {"take": take_of(sets)}
     for name, found in sets.items():
         ids = partial(ids_of, spread=spread_of(name))
-        ways[name] = partial(logits_of, found), ids, PER_ROUND
+        ways[name] = partial(logits_of, found), ids
         if name.startswith("1 shard"):
-            ways[f"{name}, loaded"] = partial(logits_of, found.load()), ids, PER_ROUND
+            ways[f"{name}, loaded"] = partial(logits_of, found.load()), ids
     return ways
 
 
@@ -125,54 +125,11 @@ def datasets_of(logits: NDArray[np.float32], sets: Mapping[str, TransferSet], fo
     features = Features({"logits": List(Value("float32"), length=CLASSES)})
     Dataset(pa.table({"logits": column}).cast(features.arrow_schema)).save_to_disk(f"{folder}/datasets")
     theirs = load_from_disk(f"{folder}/datasets", keep_in_memory=False).with_format("torch")
-    rows = np.arange(0, ROWS, 997)
+    rows = np.arange(0, len(logits), 997)
     assert torch.equal(theirs[rows.tolist()]["logits"], sets["1 shard"][rows].logits())
     asked: dict[str, Callable[[NDArray[np.int64]], Any]] = {"tensor": torch.from_numpy, "list": np.ndarray.tolist}
     ours: dict[str, Way] = {
-        f"{name}, {kind}": (partial(logits_of, sets[name]), of_rows, PER_ROUND)
+        f"{name}, {kind}": (partial(logits_of, sets[name]), of_rows)
         for name, (kind, of_rows) in itertools.product(("1 shard", "16 shards"), asked.items())
     }
-    return {"take": take_of(sets), **ours, "datasets": (lambda ids: theirs[ids]["logits"], np.ndarray.tolist, SLOW)}
-
-
-def compared(ways: Mapping[str, Way]) -> dict[str, Any]:
-    """Microseconds a batch, round by round; ratios to `take` of the same round, and of `datasets` to ours."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    generator, names = np.random.default_rng(0), list(ways)
-    for turn in range(ROUNDS + 1):
-        random.Random(turn).shuffle(names)
-        for name in names:
-            measured = timed(ways[name], generator)
-            if turn:  # the first is to warm up
-                seconds[name].append(measured)
-    found: dict[str, Any] = {"microseconds": {name: dict(zip(KINDS, zip(*pairs, strict=True), strict=True)) for name, pairs in seconds.items()}}
-    found["over_take"] = {name: ratio(pairs, seconds["take"]) for name, pairs in seconds.items() if name != "take"}
-    if "datasets" in seconds:
-        found["datasets_over"] = {name: ratio(seconds["datasets"], pairs) for name, pairs in seconds.items() if name not in ("datasets", "take")}
-    return found
-
-
-def timed(way: Way, generator: np.random.Generator) -> tuple[float, float]:
-    """CPU and wall microseconds a batch."""
-    work, prepare, count = way
-    asked = [prepare(rows) for rows in batches(ROWS, count, generator)]
-    cpu, wall = time.process_time(), time.perf_counter()
-    for each in asked:
-        work(each)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return round(cpu / count * 1e6, 2), round(wall / count * 1e6, 2)
-
-
-def ratio(ours: Sequence[tuple[float, float]], theirs: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """For CPU and wall time the median ratio of the rounds, with a 95 % bootstrap interval."""
-    found = {}
-    for kind, of_ours, of_theirs in zip(KINDS, np.array(ours).T, np.array(theirs).T, strict=True):
-        ratios = of_ours / of_theirs
-        draws = np.median(np.random.default_rng(0).choice(ratios, (10_000, len(ratios))), axis=1)
-        low, high = np.quantile(draws, (0.025, 0.975)).round(4).tolist()
-        found[kind] = {"median": round(float(np.median(ratios)), 4), "interval": [low, high]}
-    return found
-
-
-if __name__ == "__main__":
-    main()
+    return {"take": take_of(sets), **ours, "datasets": (lambda ids: theirs[ids]["logits"], np.ndarray.tolist)}

@@ -1,22 +1,20 @@
 """Private memory of a fresh process that opens a set and reads random batches of it.
 
-``python reading_memory.py SET`` is that process; `growth` starts it. Pages of mapped files are shared with whoever else reads them and can be dropped
+Pages of mapped files are shared with whoever else reads them and can be dropped
 at any time. Private are those that were written to (``Private_Dirty``) and those without a file behind them (``RssAnon``).
 """
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from reading_rows import batches, make_set
+from benchmarks._measuring import in_fresh_process
+from benchmarks.transfer.reading_rows import batches, make_set
 
 from darkknowledge.transfer import TransferSet
 
@@ -49,12 +47,7 @@ def growth(rows: int, spread: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         made = make_set(Path(folder) / "set", rows, spread=spread)
         megabytes = sum(size for size, _ in made.manifest.files.values()) / 1e6
-        said = subprocess.run([sys.executable, __file__, str(made.path)], capture_output=True, text=True, check=True).stdout
+        values = in_fresh_process("benchmarks.transfer.reading_memory:read", folder=str(made.path))
         shards = len(made.shards)
-    values = json.loads(said)
     grown = {name: values["read"][name] - values["before"][name] for name in values["before"]}
     return {"rows": rows, "id_every": spread, "shards": shards, "MB": round(megabytes, 1), "KiB": values, "KiB_grown": grown}
-
-
-if __name__ == "__main__":
-    print(json.dumps(read(sys.argv[1])))
