@@ -2,9 +2,9 @@
 
     uv run --group bench python -m benchmarks step
 
-One thread, batches of 256, float32, and bfloat16 where the processor multiplies it. A measured call is sixty steps of the small network or five of
-the residual one; the call of `fit` with its start and its end is ours, the peers' calls begin with networks that are there. Every call starts from
-a copy of the same student. The pictures are noise.
+One thread, batches of 256, float32, and bfloat16 where the processor multiplies it. Forty steps of the small network at a time, four of the residual
+one, after two that warm up: ours in the middle of `fit`, the peers' in the middle of their loop. Every run starts from a copy of one student. The
+pictures are noise.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from benchmarks._measuring import Comparison, Run, compare
-from benchmarks.step.peers import ALPHA, MOMENTUM, PEERS, RATE, TEMPERATURE, Job, Step, batches, train
+from benchmarks._measuring import Comparison, Run, Seconds, compare, seconds_of_steps
+from benchmarks.step.peers import ALPHA, MOMENTUM, PEERS, RATE, TEMPERATURE, Job, Step, train
 from benchmarks.step.workload import QUICK, WORKLOADS, Workload, job, make_data, network, share
-from torch import nn
+from benchmarks.transfer.recorded import recorded
+from torch import Tensor, nn
 
 from darkknowledge.contract import Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.model import fingerprint
 from darkknowledge.objective import build as build_objective
 from darkknowledge.teacher import Ensemble, Frozen
 from darkknowledge.training import fit
 from darkknowledge.training.precision import has_bfloat16
 from darkknowledge.training.recipe import Recipe
-from darkknowledge.transfer import Identity, Plan, RecordedTeacher
-from darkknowledge.transfer import build as record
-from darkknowledge.transfer.codec import choose
+from darkknowledge.training.watching import Watcher
+from darkknowledge.transfer import RecordedTeacher
 
 MEMBERS = 5
 ALONE, RECORDED, PASSES = "student alone", "recorded", "the teacher's passes alone"
@@ -74,11 +73,8 @@ def ours(
 ) -> Variants:  # fmt: skip
     """`fit` without a teacher, with recorded answers in memory, and with the live teacher."""
     live = asked(data, copy.deepcopy(teachers))
-    identity = Identity(tuple(map(fingerprint, live.networks)), live.average, live.weights, data.fingerprint, data.class_names,
-                        data.train.transform, 1, choose(len(data.class_names)))  # fmt: skip
-    made = record(folder / "set", Plan.make(identity, ids=data.train.ids), teacher=live, examples=data.train)
-    assert made is not None
-    sources: dict[str, Teacher | None] = {ALONE: None, RECORDED: RecordedTeacher(made.load()), "ours, live": live}
+    answers = RecordedTeacher(recorded(live, data, folder / "set").load())
+    sources: dict[str, Teacher | None] = {ALONE: None, RECORDED: answers, "ours, live": live}
     return {name: partial(fitted, workload, data, student, source, precision) for name, source in sources.items()}
 
 
@@ -88,32 +84,39 @@ def asked(data: Dataset, networks: tuple[nn.Module, ...]) -> Frozen | Ensemble:
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def fitted(workload: Workload, data: Dataset, student: nn.Module, teacher: Teacher | None, precision: str) -> nn.Module:
-    """Our steps; the trained student."""
+def fitted(workload: Workload, data: Dataset, student: nn.Module, teacher: Teacher | None, precision: str) -> Seconds:
+    """Our steps."""
     objective = build_objective("hard_label") if teacher is None else build_objective("distillation", temperature=TEMPERATURE, alpha=ALPHA)
-    epochs = -(-workload.steps // workload.batches)
-    recipe = Recipe(epochs=epochs, steps=workload.steps, batch_size=workload.batch_size, learning_rate=RATE, momentum=MOMENTUM, warmup=0.0,
-                    precision=precision, device="cpu", threads=1, views=1)  # type: ignore[arg-type]  # fmt: skip
-    trained = copy.deepcopy(student)
-    fit(trained, objective, data.train, recipe, teacher=teacher)
-    return trained
+    recipe = Recipe(epochs=-(-workload.planned // workload.batches), steps=workload.planned, batch_size=workload.batch_size, learning_rate=RATE,
+                    momentum=MOMENTUM, warmup=0.0, precision=precision, device="cpu", threads=1, views=1)  # type: ignore[arg-type]  # fmt: skip
+
+    def start(watch: Watcher) -> None:
+        fit(copy.deepcopy(student), objective, data.train, recipe, teacher=teacher, watchers=[watch])
+
+    return seconds_of_steps(start, skip=workload.skip, count=workload.steps)
 
 
 def theirs(
     workload: Workload, data: Dataset, student: nn.Module, teachers: tuple[nn.Module, ...], precision: str, peers: dict[str, Callable[[Job], Step]]
 ) -> Variants:  # fmt: skip
     """The peers, and the teachers' answers with nothing else."""
-    make = partial(job, workload, data, student, copy.deepcopy(teachers), precision=precision)
-    found: Variants = {name: partial(lambda peer: train(peer, make()), peer) for name, peer in peers.items()}
-    return {**found, PASSES: lambda: passes(make())}
+    copies = copy.deepcopy(teachers)
+
+    def timed(make: Callable[[Job], Step]) -> Seconds:
+        mine = job(workload, data, student, copies, precision=precision)
+        return seconds_of_steps(lambda watch: train(make, mine, watch.step), skip=workload.skip, count=workload.steps)
+
+    return {name: partial(timed, make) for name, make in {**peers, PASSES: answering}.items()}
 
 
-def passes(job: Job) -> None:
-    """The teachers' answers to the batches of all steps."""
-    for inputs, _ in batches(job):
+def answering(job: Job) -> Step:
+    """The teachers' answers with nothing else."""
+
+    def step(inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad(), job.autocast():
-            for teacher in job.teachers:
-                teacher.eval()(inputs)
+            return torch.stack([teacher.eval()(inputs) for teacher in job.teachers])
+
+    return step
 
 
 def verdict(run: Run, title: str, found: Comparison, share: float, peers: dict[str, Callable[[Job], Step]]) -> None:

@@ -54,13 +54,18 @@ class Mean(nn.Module):
         return self.temperature * torch.stack(shares).mean(0).log()
 
 
-def train(make: Callable[[Job], Step], job: Job) -> list[Tensor]:
-    """The losses of all steps."""
+def train(make: Callable[[Job], Step], job: Job, seen: Callable[[int], None] | None = None) -> list[Tensor]:
+    """The losses of all steps; ``seen`` hears after each how many were taken."""
     job.student.to(memory_format=torch.channels_last)
     for teacher in job.teachers:
         teacher.to(memory_format=torch.channels_last)
     step = make(job)
-    return [step(inputs, labels).detach() for inputs, labels in batches(job)]
+    losses = []
+    for done, (inputs, labels) in enumerate(batches(job), start=1):
+        losses.append(step(inputs, labels).detach())
+        if seen is not None:
+            seen(done)
+    return losses
 
 
 def batches(job: Job) -> Iterator[tuple[Tensor, Tensor]]:

@@ -20,7 +20,7 @@ CLASSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A family of networks by name, the options of the student and of the teacher, the shape of a picture, and how many steps a measured call has."""
+    """A family of networks by name, options of the student and of the teacher, the shape of a picture, and the steps measured at a time."""
 
     family: str
     student: Mapping[str, Any]
@@ -30,11 +30,18 @@ class Workload:
     batch_size: int = 256
     batches: int = 32
     """Batches of different pictures."""
+    skip: int = 2
+    """Steps before the measured ones, which warm up."""
+
+    @property
+    def planned(self) -> int:
+        """Steps of a run: it is ended after the measured ones."""
+        return self.skip + self.steps + 1
 
 
 WORKLOADS = {
-    "MLP 784-800-800-10, teacher 784-1200-1200-10": Workload("hinton_mlp", {"hidden": (800, 800)}, {"hidden": (1200, 1200)}, (1, 28, 28), steps=60),
-    "ResNet-20, teacher ResNet-56": Workload("cifar_resnet", {"depth": "20"}, {"depth": "56"}, (3, 32, 32), steps=5),
+    "MLP 784-800-800-10, teacher 784-1200-1200-10": Workload("hinton_mlp", {"hidden": (800, 800)}, {"hidden": (1200, 1200)}, (1, 28, 28), steps=40),
+    "ResNet-20, teacher ResNet-56": Workload("cifar_resnet", {"depth": "20"}, {"depth": "56"}, (3, 32, 32), steps=4),
 }
 QUICK = {
     "MLP 784-32-10, teacher 784-64-10": Workload("hinton_mlp", {"hidden": (32,)}, {"hidden": (64,)}, (1, 28, 28), steps=4, batch_size=16, batches=4),
@@ -59,7 +66,7 @@ def job(workload: Workload, data: Dataset, student: nn.Module, teachers: tuple[n
     """The same for the peers; the student is a copy, so that each call begins at the same weights."""
     batch = next(data.train.batches(torch.arange(len(data.train)), batch_size=len(data.train), views=None))
     images = (batch.inputs * 255).round().byte()
-    return Job(images, batch.labels, copy.deepcopy(student), teachers, workload.steps, workload.batch_size, precision)
+    return Job(images, batch.labels, copy.deepcopy(student), teachers, workload.planned, workload.batch_size, precision)
 
 
 def share(student: nn.Module, teachers: tuple[nn.Module, ...], example: Tensor) -> float:
