@@ -25,6 +25,7 @@ PUBLIC = [
     "TransferSet",
     "__version__",
     "distill",
+    "distill_several",
     "evaluate",
     "list_runs",
     "record",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from darkknowledge.pipeline._measuring import Evaluation
     from darkknowledge.pipeline._training import Trained
     from darkknowledge.pipeline.distill import distill
+    from darkknowledge.pipeline.distill_several import distill_several
     from darkknowledge.pipeline.evaluate import evaluate
     from darkknowledge.pipeline.list import list_runs
     from darkknowledge.pipeline.record import record
@@ -41,6 +42,7 @@ _HOME = {
     "Trained": "pipeline._training",
     "TransferSet": "transfer",
     "distill": "pipeline.distill",
+    "distill_several": "pipeline.distill_several",
     "evaluate": "pipeline.evaluate",
     "list_runs": "pipeline.list",
     "record": "pipeline.record",
@@ -63,6 +65,7 @@ __all__ = [
     "TransferSet",
     "__version__",
     "distill",
+    "distill_several",
     "evaluate",
     "list_runs",
     "record",

@@ -354,7 +354,7 @@ def test_a_comparison_is_not_taken_for_a_network(dk: Program, tmp_path: Path, mo
     RunFolder.create(Path("whole/alone-0"), kind="train", config={})
     for line in ("distill teacher=whole", "evaluate run=whole"):
         done = dk(*line.split())
-        assert (done.code, "whole compares several networks" in done.err, "whole/alone-0" in done.err) == (USAGE, True, True), done.err
+        assert (done.code, "whole holds several networks" in done.err, "whole/alone-0" in done.err) == (USAGE, True, True), done.err
 
 
 def test_a_mistake_shows_its_traceback_on_demand(world: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from darkknowledge.pipeline._folders import folder_to_resume
 from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
-from darkknowledge.pipeline._training import folder_to_resume
 from darkknowledge.pipeline.settings import (
     DistillSettings,
     EvaluateSettings,
@@ -17,6 +17,7 @@ from darkknowledge.pipeline.settings import (
     TrainSettings,
     TransferSetSettings,
     VerifySettings,
+    students_of,
 )
 from darkknowledge.runs.folder import already_there, open_run
 from darkknowledge.training.recipe import Recipe
@@ -30,8 +31,7 @@ def plan(stage: str, settings: BaseModel) -> str:
             lines = [f"train {_network(settings.model)} on {settings.data.name}", _recipe(settings.training)]
             lines.append(_formula(settings.objective, settings.data, has_teacher=False))
         case DistillSettings():
-            lines = [f"distill {_network(settings.student)} on {settings.data.name} from {_source(settings)}", _recipe(settings.training)]
-            lines.append(_formula(settings.objective, settings.data, has_teacher=True))
+            lines = _distill_plan(settings)
         case RunSettings():
             lines = _run_plan(settings)
         case RecordSettings():
@@ -53,11 +53,21 @@ def plan(stage: str, settings: BaseModel) -> str:
 
 
 def _folder(stage: str, settings: StageSettings) -> str:
+    if isinstance(settings, DistillSettings) and settings.students is not None:
+        stage = "students"
     if run := folder_to_resume(stage, settings):
         return f"going on in {run.path}"
     if settings.out is not None and settings.out.exists():
         raise already_there(settings.out)
     return f"into {settings.out or 'a new folder under runs/'}"
+
+
+def _distill_plan(settings: DistillSettings) -> list[str]:
+    if settings.students is not None:
+        parts = [(f"student {name}: ", each) for name, each in students_of(settings).items()]
+        return [prefix + line for prefix, each in parts for line in _distill_plan(each)]
+    lines = [f"distill {_network(settings.student)} on {settings.data.name} from {_source(settings)}", _recipe(settings.training)]
+    return [*lines, _formula(settings.objective, settings.data, has_teacher=True)]
 
 
 def _run_plan(settings: RunSettings) -> list[str]:

@@ -37,16 +37,27 @@ def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run
 
     # In a file or a pipe nothing limits the width, and a table must not lose its cells' ends.
     console = Console(width=None if sys.stdout.isatty() else 200)
-    for job, each in zip(grid, settings, strict=True):
-        if len(grid) > 1:
-            print(f"job: {' '.join(job)}", file=sys.stderr)
-        if dry_run:
-            from darkknowledge.cli.plan import plan
+    if dry_run:
+        from darkknowledge.cli.plan import plan
 
+        for job, each in zip(grid, settings, strict=True):
+            _announce(job, grid)
             print(plan(stage, each))
-        else:
+    elif stage == "distill" and len(grid) > 1:
+        for job in grid:
+            _announce(job, grid)
+        _distill_grid(settings, console)
+    else:
+        for job, each in zip(grid, settings, strict=True):
+            _announce(job, grid)
             STAGES[stage](each, console)
     return 0
+
+
+def _announce(job: Sequence[str], grid: Sequence[Sequence[str]]) -> None:
+    """Say which job of a grid it is."""
+    if len(grid) > 1:
+        print(f"job: {' '.join(job)}", file=sys.stderr)
 
 
 def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
@@ -79,10 +90,38 @@ def _train(settings: TrainSettings, console: Console) -> None:
 
 
 def _distill(settings: DistillSettings, console: Console) -> None:
+    if settings.students is not None:
+        _distill_several(settings, console)
+        return
     from darkknowledge.cli.tables import show_trained
     from darkknowledge.pipeline.distill import distill_from
 
     show_trained(distill_from(settings), console)
+
+
+def _distill_several(settings: DistillSettings, console: Console) -> None:
+    from darkknowledge.cli.students_table import show_students
+    from darkknowledge.pipeline.distill_several import all_trained, distill_several_from
+    from darkknowledge.pipeline.settings import students_of
+
+    outcomes = distill_several_from(settings)
+    show_students(outcomes, list(students_of(settings).values()), console)
+    all_trained(outcomes)
+
+
+def _distill_grid(grid: Sequence[Any], console: Console) -> None:
+    """The jobs of a grid train together; several students in a job are together already."""
+    from darkknowledge.cli.students_table import show_students
+    from darkknowledge.pipeline.distill_several import all_trained, distill_grid
+
+    single = [settings for settings in grid if settings.students is None]
+    outcomes = distill_grid(single)
+    if single:
+        show_students(outcomes, single, console)
+    for settings in grid:
+        if settings.students is not None:
+            _distill_several(settings, console)
+    all_trained(outcomes)
 
 
 def _run(settings: RunSettings, console: Console) -> None:

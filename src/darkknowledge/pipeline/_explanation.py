@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -31,8 +31,17 @@ def explain(schema: type[BaseModel], problem: Any) -> str:
 def _fields(schema: type[BaseModel], path: list[str]) -> list[str]:
     """The names in the section at ``path``."""
     for part in path:
-        found = schema.model_fields[part].annotation if part in schema.model_fields else None
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        if part.isdigit():  # a place in a list of sections
+            continue
+        found = _section(schema.model_fields[part].annotation) if part in schema.model_fields else None
+        if found is None:
             return []
         schema = found
     return list(schema.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, or holds some of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part))), None)

@@ -180,9 +180,9 @@ def model_folder(path: str | Path, *, weights: str = "last") -> Path:
         raise UsageError(f"{path} is a file and no run folder", fix=f"a network from a file is written [{{name: …, checkpoint: {path}}}]")
     if (folder / "config.json").is_file():
         return folder
-    if open_run(folder).record["kind"] == "run":
+    if open_run(folder).record["kind"] in ("run", "students"):
         networks = ", ".join(str(run.path) for run in list_runs(folder))
-        raise UsageError(f"{folder} compares several networks, and one is asked for", fix=f"choose one of {networks}")
+        raise UsageError(f"{folder} holds several networks, and one is asked for", fix=f"choose one of {networks}")
     if weights == "best" and not (folder / "best").is_dir():
         raise UsageError(f"the run {folder} kept no best weights", why="it had no validation split to choose them by", fix="use weights=last")
     return folder / ("model" if weights == "last" else "best")

@@ -15,7 +15,7 @@ Weight = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
 
 
-def _as_section(value: Any) -> Any:
+def as_section(value: Any) -> Any:
     """``"mnist"`` is short for ``{"name": "mnist"}``."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -179,6 +179,6 @@ class LoggingSettings(Section):
     tensorboard: bool = False
 
 
-Data = Annotated[DataSettings, BeforeValidator(_as_section)]
-Model = Annotated[ModelSettings, BeforeValidator(_as_section)]
-Goal = Annotated[ObjectiveSettings, BeforeValidator(_as_section)]
+Data = Annotated[DataSettings, BeforeValidator(as_section)]
+Model = Annotated[ModelSettings, BeforeValidator(as_section)]
+Goal = Annotated[ObjectiveSettings, BeforeValidator(as_section)]

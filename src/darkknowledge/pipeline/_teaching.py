@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from darkknowledge.contract import Objective, Output, Report, Teacher
 from darkknowledge.data import Dataset
@@ -48,55 +49,87 @@ class Teaching:
     facts: dict[str, Any]
 
 
-def prepare_teaching(settings: DistillSettings, teacher: Teacher | None, data: Dataset, objective: Objective, report: Report) -> Teaching:
-    """Who answers in a run with these settings; a ready ``teacher`` stands in for the one that they name.
+def prepare_teaching(
+    settings: Sequence[DistillSettings], teacher: Teacher | None, data: Dataset, objectives: Sequence[Objective], report: Report
+) -> list[Teaching]:
+    """Who answers in runs with these settings, which differ in nothing that concerns the teacher; a ready ``teacher`` stands in for the one that they
+    name. It is loaded, measured (at the temperature of the first run) and asked once for all of them.
 
     Raises:
         DarkKnowledgeError: the teacher knows nothing of this data, or the transfer set is not of this teacher, data, classes or transform, holds too
             little, or is damaged.
     """
     prints: list[str] = []
-    if teacher is None and settings.teacher.source:
-        members = load_members(settings.teacher, data, plugins=settings.plugins, report=report)
-        teacher, prints = assemble_teacher(members, settings.teacher), fingerprints(members)
+    shared = settings[0]
+    if teacher is None and shared.teacher.source:
+        members = load_members(shared.teacher, data, plugins=shared.plugins, report=report)
+        teacher, prints = assemble_teacher(members, shared.teacher), fingerprints(members)
     if teacher is None:
-        return _from_set(settings, data, objective, report)
+        return _from_set(settings, data, objectives, report)
     facts: dict[str, Any] = {"teacher_fingerprints": prints} if prints else {}
-    facts["teacher"] = examine_teacher(teacher, data, temperature=soft_temperature(objective), check=settings.teacher.check, report=report)
-    if settings.transfer.source is not None:
-        teaching = _from_set(settings, data, objective, report, teacher=teacher)
-    elif settings.transfer.mode == "recorded" and tellable(teacher):
-        teaching = _record(settings, teacher, data, objective, report, prints)
+    facts["teacher"] = examine_teacher(teacher, data, temperature=soft_temperature(objectives[0]), check=shared.teacher.check, report=report)
+    if shared.transfer.source is not None:
+        teachings = _from_set(settings, data, objectives, report, teacher=teacher)
+    elif shared.transfer.mode == "recorded" and tellable(teacher):
+        teachings = _record(settings, teacher, data, objectives, report, prints)
     else:
-        if settings.transfer.mode == "recorded":
+        if shared.transfer.mode == "recorded":
             report(f"the teacher is asked live: nothing tells one {type(teacher).__name__} from another, so its answers are not kept")
-        teaching = Teaching(teacher, settings.training, {})
-    return replace(teaching, facts=teaching.facts | facts)
+        teachings = [Teaching(teacher, each.training, {}) for each in settings]
+    return [replace(teaching, facts=teaching.facts | facts) for teaching in teachings]
 
 
-def _record(settings: DistillSettings, teacher: Teacher, data: Dataset, objective: Objective, report: Report, prints: Sequence[str]) -> Teaching:
-    """The teacher's answers to exactly what the run will see, recorded now where they are missing."""
-    recipe = settings.training if data.varies else settings.training.model_copy(update={"views": 1})
-    passes = Passes(data.train.ids, recipe)
-    codec = codec_for(settings.transfer, len(data.class_names), temperatures=soft_temperatures(objective))
-    identity = identify(teacher, data, views=passes.views, codec=codec, fingerprints=prints)
-    ids, views = passes.rows()
-    if data.varies:
-        shared = f"which {passes.epochs} epochs share" if passes.views < passes.epochs else "a new one in every epoch, as from a live teacher"
-        report(f"views: {passes.views} of each picture, {shared}")
-    recording = Recording(teacher, data, Plan.make(identity, ids=ids, views=views))
-    folders = _folders(settings)
-    known = [*_noted(settings), *(path.parent for folder in folders for path in sorted(folder.glob(f"*/{MANIFEST}")))]
-    found = find_or_record(
+def _record(
+    settings: Sequence[DistillSettings], teacher: Teacher, data: Dataset, objectives: Sequence[Objective], report: Report, prints: Sequence[str]
+) -> list[Teaching]:
+    """The teacher's answers to exactly what the runs will see, recorded now where they are missing: one set for all that show equally many views."""
+    recipes = [each.training if data.varies else each.training.model_copy(update={"views": 1}) for each in settings]
+    codec = codec_for(settings[0].transfer, len(data.class_names), temperatures=sorted({t for each in objectives for t in soft_temperatures(each)}))
+    views = [Passes(data.train.ids, recipe).views for recipe in recipes]
+    taught: dict[int, Teaching] = {}
+    # A set with more views may hold what a run with fewer needs.
+    for count in sorted(set(views), reverse=True):
+        here = [index for index, its in enumerate(views) if its == count]
+        identity = identify(teacher, data, views=count, codec=codec, fingerprints=prints)
+        some = [recipes[index] for index in here]
+        if data.varies:
+            epochs = max(Passes(data.train.ids, recipe).epochs for recipe in some)
+            shared = f"which {epochs} epochs share" if count < epochs else "a new one in every epoch, as from a live teacher"
+            report(f"views: {count} of each picture, {shared}")
+        ids, shown, _ = _rows(data, some)
+        recording = Recording(teacher, data, Plan.make(identity, ids=ids, views=shown))
+        found = _found_or_recorded(recording, [settings[index] for index in here], report)
+        taught |= zip(here, _taught_by(found, teacher, data, [objectives[index] for index in here], some, settings[0].transfer), strict=True)
+    return [taught[index] for index in range(len(settings))]
+
+
+def _rows(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor, list[int]]:
+    """Ids and views of everything that runs with these recipes see, each pair once, in ascending order, both (n,); and how many each of them sees."""
+    keys: dict[tuple[int | None, ...], Tensor] = {}
+    ways = [Passes(data.train.ids, recipe) for recipe in recipes]
+    views = ways[0].views
+    of = [(way.steps, way.recipe.batch_size, way.recipe.seed, way.recipe.shuffle_block) for way in ways]
+    for way, key in zip(ways, of, strict=True):
+        if key not in keys:
+            ids, shown = way.rows()
+            keys[key] = ids * views + shown
+    unique = torch.unique(torch.cat(list(keys.values()))) if len(keys) > 1 else keys[of[0]]
+    return unique // views, unique % views, [len(keys[key]) for key in of]
+
+
+def _found_or_recorded(recording: Recording, settings: Sequence[DistillSettings], report: Report) -> TransferSet:
+    folders = _folders(settings[0])
+    known = [path for each in settings for path in _noted(each)]
+    known += [path.parent for folder in folders for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    return find_or_record(
         recording,
         known,
         next((folder for folder in folders if os.access(folder.parent, os.W_OK)), folders[-1]),
-        device=resolve_device(settings.training.device),
-        progress=settings.logging.progress,
+        device=resolve_device(settings[0].training.device),
+        progress=settings[0].logging.progress,
         console=Console(stderr=True),
         report=report,
     )
-    return _taught_by(found, teacher, data, objective, recipe, settings.transfer)
 
 
 def _folders(settings: DistillSettings) -> list[Path]:
@@ -107,16 +140,19 @@ def _folders(settings: DistillSettings) -> list[Path]:
 
 def _noted(settings: DistillSettings) -> list[Path]:
     """The set that a run to be resumed was begun with: another one that holds the same rows may differ from it in the last digits."""
-    if not settings.resume or settings.out is None:
+    if not settings.resume or settings.out is None or not settings.out.exists():
         return []
     noted = open_run(settings.out, finished=False).record.get("transfer")
     return [Path(noted["path"])] if noted else []
 
 
-def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, report: Report, *, teacher: Teacher | None = None) -> Teaching:
+def _from_set(
+    settings: Sequence[DistillSettings], data: Dataset, objectives: Sequence[Objective], report: Report, *, teacher: Teacher | None = None
+) -> list[Teaching]:
     """A transfer set recorded before, which needs no teacher; where one is named, the set must be of its answers."""
-    assert settings.transfer.source is not None
-    found = TransferSet.open(settings.transfer.source)
+    transfer = settings[0].transfer
+    assert transfer.source is not None
+    found = TransferSet.open(transfer.source)
     fix = "use the teacher, data, classes and augmentation that the set was recorded with; dk transfer show tells which"
     wanted = replace(found.identity, data=data.fingerprint)
     if len(data.class_names) != len(wanted.class_names):  # which no codec of this set could hold
@@ -127,7 +163,8 @@ def _from_set(settings: DistillSettings, data: Dataset, objective: Objective, re
         wanted = replace(wanted, teacher=theirs.teacher, average=theirs.average, weights=theirs.weights)
     require_same(found.identity, wanted, where=str(found.path), fix=fix)
     report(f"transfer set: {found.path}, {len(found):,} rows, {found.views} view{'s'[: found.views != 1]} of each picture")
-    return _taught_by(found, teacher, data, objective, settings.training.model_copy(update={"views": found.views}), settings.transfer)
+    recipes = [each.training.model_copy(update={"views": found.views}) for each in settings]
+    return _taught_by(found, teacher, data, objectives, recipes, transfer)
 
 
 def soft_temperatures(objective: Objective) -> list[float]:
@@ -137,20 +174,26 @@ def soft_temperatures(objective: Objective) -> list[float]:
 
 
 def _taught_by(
-    found: TransferSet, teacher: Teacher | None, data: Dataset, objective: Objective, recipe: Recipe, settings: RecordedSettings
-) -> Teaching:
+    found: TransferSet,
+    teacher: Teacher | None,
+    data: Dataset,
+    objectives: Sequence[Objective],
+    recipes: Sequence[Recipe],
+    settings: RecordedSettings,
+) -> list[Teaching]:
     """The set as a teacher, after all that can be wrong with it was looked for; ``teacher`` is whose answers it holds, if it is at hand."""
-    for temperature in soft_temperatures(objective):
+    for temperature in sorted({temperature for objective in objectives for temperature in soft_temperatures(objective)}):
         found.require_temperature(temperature, least=settings.least_mass)
-    ids, views = Passes(data.train.ids, recipe).rows()
+    ids, views, counts = _rows(data, recipes)
     found.require_rows(ids, views)
     require_same_pictures(found, data.train, ids, views)
     if teacher is not None:
         _require_the_same_answers(found, teacher, data, ids, views)
-    small = fits_memory(len(ids), found.identity.bytes_per_answer)
-    recipe = recipe if small else in_blocks(recipe)
+    # Each by its own rows, so that its order is what it would be alone.
+    small = [fits_memory(count, found.identity.bytes_per_answer) for count in counts]
     facts = {"teacher_fingerprints": list(found.identity.teacher), "transfer": {"path": str(found.path), "sha256": sha256(found.path / MANIFEST)}}
-    return Teaching(RecordedTeacher(found.load(ids=ids, views=views) if small else found), recipe, facts)
+    recorded = RecordedTeacher(found.load(ids=ids, views=views) if all(small) else found)
+    return [Teaching(recorded, recipe if fits else in_blocks(recipe), facts) for recipe, fits in zip(recipes, small, strict=True)]
 
 
 def fits_memory(rows: int, bytes_per_answer: int) -> bool:
@@ -164,7 +207,7 @@ def in_blocks(recipe: Recipe) -> Recipe:
 
 
 @torch.no_grad()
-def _require_the_same_answers(found: TransferSet, teacher: Teacher, data: Dataset, ids: torch.Tensor, views: torch.Tensor) -> None:
+def _require_the_same_answers(found: TransferSet, teacher: Teacher, data: Dataset, ids: Tensor, views: Tensor) -> None:
     """Ask the teacher again about some of the pictures: weights and layers, which its fingerprint holds, need not be all that decides.
 
     Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,17 +16,19 @@ from rich.console import Console
 from darkknowledge import model as model_room
 from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.model import Network
+from darkknowledge.pipeline._folders import open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import split_fingerprint
 from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.settings import StageSettings
-from darkknowledge.runs.folder import RunFolder, open_run, refuse_links
+from darkknowledge.runs.folder import RunFolder, terminated_by_exception
 from darkknowledge.teacher import check_pairing
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
-from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.recipe import Recipe, same_batches
+from darkknowledge.training.shared_progress import make_shared_progress
 from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Watcher
 
@@ -56,83 +58,133 @@ class Job:
     facts: dict[str, Any]
 
 
+Outcome = Trained | DivergedError
+"""What becomes of one of several runs: the others go on when one diverges."""
+
+
 def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Report], Job], report: Report | None = None) -> Trained:
     """Make or reopen the run folder, prepare the job, train, and save; the folder goes again when the preparation fails.
 
     The folder comes first, so that a path that cannot be used is found before anything slow.
     """
+    (outcome,) = train_in_folders(kind, [settings], lambda indices, report: [prepare(report)], report)
+    if isinstance(outcome, DivergedError):
+        raise outcome
+    return outcome
+
+
+def train_in_folders(
+    kind: str,
+    settings: Sequence[StageSettings],
+    prepare: Callable[[Sequence[int], Report], Sequence[Job]],
+    report: Report | None = None,
+) -> list[Outcome]:
+    """`train_in_folder` for several at once, which share their data: those that see the same batches are trained together, group after group.
+
+    ``prepare`` makes the jobs of those that are not finished yet, whose numbers it is given.
+    """
     console = Console(stderr=True)
     report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
-    run, fresh = open_folder(kind, settings)
-    if run.finished:
-        report(f"{run.path} is already finished")
-        return _reopen(run, settings)
-    with run.working():
-        with removed_on_failure(run, fresh):
-            job = prepare(report)
-            run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
-            _require_same_materials(run, job)
-            check_pairing(job.network.spec.class_names, job.data.class_names, teacher="network", student="data")
-            resolve_device(job.recipe.device)  # refuses a device that is not there
-            watchers = _watchers(run, settings, console, report)
-        run.note(**_identity(job))
-        # Fabric takes seconds to import, and most mistakes are found without it.
-        from darkknowledge.training.loop import fit
-
-        report(job.data.describe())
-        report(f"objective: {job.objective.formula()}")
-        began = time.monotonic()
-        fitted = fit(
-            job.network,
-            job.objective,
-            job.data.train,
-            job.recipe,
-            validation=job.data.validation,
-            teacher=job.teacher,
-            name=run.path.name,
-            watchers=watchers,
-            checkpoint=run.path / "checkpoint",
-        )
-        _keep(run, job, fitted, seconds=time.monotonic() - began)
-    return Trained(run.path, job.network, fitted.last, fitted.best)
+    outcomes: dict[int, Outcome] = {}
+    with terminated_by_exception(), ExitStack() as working:
+        with ExitStack() as preparing:
+            places = [_Place.open(kind, each, preparing) for each in settings]
+            for index, place in enumerate(places):
+                if place.run.finished:
+                    report(f"{place.run.path} is already finished")
+                    outcomes[index] = _reopen(place.run, place.settings)
+                else:
+                    working.enter_context(place.hold)
+                    place.hold.enter_context(place.run.held())
+            todo = [index for index in range(len(places)) if index not in outcomes]
+            jobs = dict(zip(todo, prepare(todo, report), strict=True)) if todo else {}
+            for index, job in jobs.items():
+                _check(places[index].run, job)
+            groups = _groups(jobs)
+            progress = {index: shown for group in groups for index, shown in zip(group, _progress(places, group, console), strict=True)}
+            watchers = {index: _watchers(places[index].run, places[index].settings, progress[index], report) for index in todo}
+        for index, job in jobs.items():
+            places[index].run.note(**_identity(job))
+        _introduce(jobs, places, report)
+        for group in groups:
+            outcomes |= _train_together({index: jobs[index] for index in group}, places, watchers)
+    return [outcomes[index] for index in range(len(places))]
 
 
-def open_folder(kind: str, settings: StageSettings) -> tuple[RunFolder, bool]:
-    """The folder of a new run, or of the one to resume, and whether it was made just now."""
-    run = folder_to_resume(kind, settings)
-    return (run, False) if run else (RunFolder.create(settings.out, kind=kind, config=settings.model_dump(mode="json")), True)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one run lies, and what holds its folder while it works."""
+
+    run: RunFolder
+    settings: StageSettings
+    hold: ExitStack
+
+    @classmethod
+    def open(cls, kind: str, settings: StageSettings, preparing: ExitStack) -> _Place:
+        """The folder, which goes again when the preparation fails."""
+        run, fresh = open_folder(kind, settings)
+        preparing.enter_context(removed_on_failure(run, fresh))
+        return cls(run, settings, ExitStack())
 
 
-def folder_to_resume(kind: str, settings: StageSettings) -> RunFolder | None:
-    """The run to go on with, where one is asked for and was begun.
-
-    Raises:
-        UsageError: it is no run, not of this kind, or has another configuration.
-    """
-    if settings.resume and settings.out is None:
-        raise UsageError("resume=true does not say which run to go on with", fix="name its folder with out=…")
-    if not settings.resume or settings.out is None or not settings.out.exists():
-        return None
-    run = open_run(settings.out, finished=False)
-    if run.record["kind"] != kind:
-        raise UsageError(f"{run.path} was made by {run.record['kind']}, not by {kind}", fix=f"dk {run.record['kind']} goes on with it")
-    _require_same(run.config, settings.model_dump(mode="json"))
-    refuse_links(run)
-    return run
+def _check(run: RunFolder, job: Job) -> None:
+    """Refuse what cannot be trained, before anything slow."""
+    run.require_space(12 * sum(tensor.nbytes for tensor in job.network.state_dict().values()))
+    _require_same_materials(run, job)
+    check_pairing(job.network.spec.class_names, job.data.class_names, teacher="network", student="data")
+    resolve_device(job.recipe.device)  # refuses a device that is not there
 
 
-def _require_same(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> None:
-    """Refuse to go on with another configuration; who hears of the run and how it is called may change."""
-    for key in sorted({*before, *now} - {"logging", "out", "resume", "plugins"}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _require_same(old, new, f"{prefix}{key}.")
-        elif old != new:
-            raise UsageError(
-                f"the run to resume has {prefix}{key}={old}, and now it is {new}",
-                why="a resumed run is the run that was begun",
-                fix=f"leave out {prefix}{key}, or start a new run with another out=…",
-            )
+def _groups(jobs: Mapping[int, Job]) -> list[list[int]]:
+    """The numbers of the jobs that see the same batches and ask the same teacher."""
+    groups: list[list[int]] = []
+    for index, job in jobs.items():
+        for group in groups:
+            if jobs[group[0]].teacher is job.teacher and same_batches(jobs[group[0]].recipe, job.recipe):
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return groups
+
+
+def _introduce(jobs: Mapping[int, Job], places: Sequence[_Place], report: Report) -> None:
+    """What is about to be trained: the data, and the objectives with the students that have them."""
+    for data in {job.data.describe(): None for job in jobs.values()}:
+        report(data)
+    of: dict[str, list[str]] = {}
+    for index, job in jobs.items():
+        of.setdefault(job.objective.formula(), []).append(places[index].run.path.name)
+    for formula, names in of.items():
+        report(f"objective: {formula}" if len(jobs) == 1 else f"objective of {', '.join(names)}: {formula}")
+
+
+def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers: Mapping[int, list[Watcher]]) -> dict[int, Outcome]:
+    """Train a group and keep what came of it; each run is finished, or failed, by itself."""
+    # Fabric takes seconds to import, and most mistakes are found without it.
+    from darkknowledge.training.learner import Student
+    from darkknowledge.training.loop import fit_together
+
+    students = [
+        Student(job.network, job.objective, job.recipe, places[index].run.path.name, watchers[index], places[index].run.path / "checkpoint")
+        for index, job in jobs.items()
+    ]
+    shared, began = next(iter(jobs.values())), time.monotonic()
+    results = fit_together(students, shared.data.train, validation=shared.data.validation, teacher=shared.teacher)
+    seconds = time.monotonic() - began
+    outcomes: dict[int, Outcome] = {}
+    for (index, job), fitted in zip(jobs.items(), results, strict=True):
+        run, hold = places[index].run, places[index].hold
+        if isinstance(fitted, DivergedError):
+            hold.__exit__(DivergedError, fitted, fitted.__traceback__)
+            outcomes[index] = DivergedError(fitted.what, where=str(run.path), why=fitted.why, fix=fitted.fix)
+            continue
+        if len(jobs) > 1:
+            run.note(together=len(jobs))
+        _keep(run, job, fitted, seconds=seconds)
+        hold.close()
+        outcomes[index] = Trained(run.path, job.network, fitted.last, fitted.best)
+    return outcomes
 
 
 def _identity(job: Job) -> dict[str, Any]:
@@ -153,22 +205,18 @@ def _require_same_materials(run: RunFolder, job: Job) -> None:
             )
 
 
-@contextmanager
-def removed_on_failure(run: RunFolder, fresh: bool) -> Iterator[None]:
-    """Nothing half-made stays behind when there was nothing to train."""
-    try:
-        yield
-    except BaseException:
-        if fresh:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+def _progress(places: Sequence[_Place], group: Sequence[int], console: Console) -> list[Watcher | None]:
+    """What shows how far a group is, for each of its runs."""
+    if not places[group[0]].settings.logging.progress:
+        return [None] * len(group)
+    return [make_progress(console)] if len(group) == 1 else [*make_shared_progress(console, len(group))]
 
 
-def _watchers(run: RunFolder, settings: StageSettings, console: Console, report: Report) -> list[Watcher]:
+def _watchers(run: RunFolder, settings: StageSettings, progress: Watcher | None, report: Report) -> list[Watcher]:
     logging: LoggingSettings = settings.logging
     watchers: list[Watcher] = [MetricFiles(run.path)]
-    if logging.progress:
-        watchers.append(make_progress(console))
+    if progress is not None:
+        watchers.append(progress)
     if logging.wandb:
         from darkknowledge.training.wandb_logger import WandbLogger
 

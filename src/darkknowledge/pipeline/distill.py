@@ -8,6 +8,7 @@ from typing import Any
 
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
+from darkknowledge.errors import DivergedError
 from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import (
     as_settings,
@@ -20,7 +21,7 @@ from darkknowledge.pipeline._materials import (
     teacher_settings,
 )
 from darkknowledge.pipeline._teaching import prepare_teaching
-from darkknowledge.pipeline._training import Job, Trained, train_in_folder
+from darkknowledge.pipeline._training import Job, Outcome, Trained, train_in_folders
 from darkknowledge.pipeline.settings import DistillSettings, validate
 from darkknowledge.transfer import TransferSet
 
@@ -81,7 +82,7 @@ def distill(
         DistillSettings,
         {
             "teacher": described,
-            "transfer": _transfer_settings(transfer),
+            "transfer": transfer_settings(transfer),
             "student": as_settings(student),
             "data": data_settings(data),
             "objective": goal,
@@ -100,7 +101,8 @@ def distill(
     )
 
 
-def _transfer_settings(transfer: str | Path | TransferSet | Mapping[str, Any] | None) -> Mapping[str, Any]:
+def transfer_settings(transfer: str | Path | TransferSet | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """How a run records where the soft targets come from."""
     if isinstance(transfer, TransferSet):
         return {"source": transfer.path}
     return {"source": transfer} if isinstance(transfer, str | Path) else transfer or {}
@@ -115,15 +117,39 @@ def distill_from(
     report: Report | None = None,
 ) -> Trained:
     """`distill` with checked settings; ready objects stand in for those that the settings name."""
-    if teacher is None and (settings.teacher.source or settings.transfer.source is None):
-        require_teacher(settings.teacher)
+    (outcome,) = distill_group([settings], teacher=teacher, networks=[network], data=data, report=report)
+    if isinstance(outcome, DivergedError):
+        raise outcome
+    return outcome
 
-    def prepare(report: Report) -> Job:
-        build_objective(settings.objective, has_teacher=True, has_labels=not settings.data.hide_labels)
-        found = data or load_data(settings.data)
-        objective = build_objective(settings.objective, has_teacher=True, has_labels=has_labels(found))
-        student = network or build_network(settings.student, found, seed=settings.training.seed, report=report)
-        teaching = prepare_teaching(settings, teacher, found, objective, report)
-        return Job(student, objective, found, teaching.recipe, teaching.teacher, teaching.facts)
 
-    return train_in_folder("distill", settings, prepare, report)
+def distill_group(
+    settings: Sequence[DistillSettings],
+    *,
+    teacher: Teacher | None = None,
+    networks: Sequence[Network | None] | None = None,
+    data: Dataset | None = None,
+    report: Report | None = None,
+) -> list[Outcome]:
+    """Distill students whose settings for data, teacher and transfer set are the same: both are loaded once, and the teacher is asked once."""
+    shared = settings[0]
+    if teacher is None and (shared.teacher.source or shared.transfer.source is None):
+        require_teacher(shared.teacher)
+
+    def prepare(indices: Sequence[int], report: Report) -> list[Job]:
+        chosen = [settings[index] for index in indices]
+        for each in chosen:
+            build_objective(each.objective, has_teacher=True, has_labels=not each.data.hide_labels)
+        found = data or load_data(shared.data)
+        objectives = [build_objective(each.objective, has_teacher=True, has_labels=has_labels(found)) for each in chosen]
+        ready = [networks[index] if networks else None for index in indices]
+        students = [
+            network or build_network(each.student, found, seed=each.training.seed, report=report) for network, each in zip(ready, chosen, strict=True)
+        ]
+        teachings = prepare_teaching(chosen, teacher, found, objectives, report)
+        return [
+            Job(student, objective, found, teaching.recipe, teaching.teacher, teaching.facts)
+            for student, objective, teaching in zip(students, objectives, teachings, strict=True)
+        ]
+
+    return train_in_folders("distill", settings, prepare, report)

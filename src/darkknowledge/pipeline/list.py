@@ -28,7 +28,7 @@ class RunSummary:
 
 
 def list_runs(root: str | Path = "runs") -> list[RunSummary]:
-    """The runs under ``root``, oldest first; the networks of a ``run`` follow it. One that cannot be read is listed as damaged."""
+    """The runs under ``root``, oldest first; the networks of a ``run``, and several students, follow theirs. A damaged one is listed as such."""
     found = []
     for run in find_runs(root):
         found += [_summarise(run), *map(_summarise, find_runs(run.path))]
@@ -52,7 +52,7 @@ def _read(run: RunFolder) -> RunSummary:
         started=record["started"],
         data=config["data"]["name"],
         network=(config.get("student") or config.get("model") or {}).get("name", ""),
-        seed=config["training"]["seed"] if record["kind"] != "run" else None,
+        seed=config["training"]["seed"] if record["kind"] not in ("run", "students") else None,
         validation_accuracy=last.get("accuracy"),
         test_accuracy=_test_accuracy(run),
     )

@@ -13,6 +13,7 @@ from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recove
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import UsageError
+from darkknowledge.pipeline._folders import open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import (
     assemble_teacher,
     build_network,
@@ -29,7 +30,7 @@ from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, eval
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings, TransferSettings
 from darkknowledge.pipeline._recording import codec_for
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
-from darkknowledge.pipeline._training import Trained, open_folder, removed_on_failure
+from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.distill import distill_from
 from darkknowledge.pipeline.settings import DistillSettings, RunSettings, TrainSettings, validate
 from darkknowledge.pipeline.train import train_from

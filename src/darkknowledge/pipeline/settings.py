@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -21,11 +22,13 @@ from darkknowledge.pipeline._parts import (
     ObjectiveSettings,
     RecordedSettings,
     Section,
+    Seed,
     TeacherSettings,
     TransferSettings,
     as_list,
+    as_section,
 )
-from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.recipe import Positive, Recipe
 
 
 class StageSettings(Section):
@@ -59,6 +62,34 @@ def _with_views(value: Any) -> Any:
 StudentRecipe = Annotated[Recipe, BeforeValidator(_with_views)]
 
 
+class StudentSettings(Section):
+    """One of several students: what it has in the place of the settings beside it. ``temperature``, ``alpha`` and ``seed`` are short for the keys of
+    that name in ``objective`` and ``training``. A ``student`` or an ``objective`` of another name starts from its own defaults.
+    """
+
+    name: str | None = None
+    """Of its run folder; its number from 0 unless given."""
+    student: Annotated[dict[str, Any], BeforeValidator(as_section)] = Field(default_factory=dict)
+    objective: Annotated[dict[str, Any], BeforeValidator(as_section)] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    temperature: Positive | None = None
+    alpha: Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    seed: Seed | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _fit_for_a_folder(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"\w[\w.,=+-]*", name):
+            raise ValueError("the name of a folder is made of letters, digits and . , = + - _")
+        if name in TAKEN:
+            raise ValueError("something else lies beside the runs under this name, choose another")
+        return name
+
+
+TAKEN = ("transfer",)
+"""What lies beside the runs of several students."""
+
+
 class DistillSettings(StageSettings):
     """``dk distill``: a student, a teacher and perhaps labels."""
 
@@ -67,6 +98,53 @@ class DistillSettings(StageSettings):
     transfer: TransferSettings = TransferSettings()
     objective: Goal = ObjectiveSettings()
     training: StudentRecipe = Recipe(views=VIEWS)
+    students: tuple[StudentSettings, ...] | None = None
+    """Several students in one go, each of them as it would be distilled alone."""
+
+    @model_validator(mode="after")
+    def _several_that_make_sense(self) -> Self:
+        if self.students is not None:
+            if not self.students:
+                raise ValueError("students=[] names none: write what each has of its own, such as students=[{temperature: 2}, {temperature: 8}]")
+            students_of(self)
+        return self
+
+
+def students_of(settings: DistillSettings) -> dict[str, DistillSettings]:
+    """For each of several students its name and the settings that would distill it alone.
+
+    Raises:
+        UsageError: two have the same name, or what one has of its own makes no sense.
+    """
+    found: dict[str, DistillSettings] = {}
+    for index, entry in enumerate(settings.students or ()):
+        name = entry.name or str(index)
+        if name in found:
+            raise UsageError(
+                f"two students are called {name!r}", why="each has a run folder of its name", fix="give them names of their own: name: …"
+            )
+        try:
+            found[name] = validate(DistillSettings, _alone(settings.model_dump(exclude={"students"}), entry))
+        except UsageError as error:
+            raise UsageError(f"students.{index}: {error.what}", fix=error.fix) from None
+    return found
+
+
+def _alone(base: Mapping[str, Any], entry: StudentSettings) -> dict[str, Any]:
+    """The settings with what this student has of its own."""
+    goal = entry.objective | {key: value for key, value in (("temperature", entry.temperature), ("alpha", entry.alpha)) if value is not None}
+    seed = {} if entry.seed is None else {"seed": entry.seed}
+    return {
+        **base,
+        "student": _changed(base["student"], entry.student),
+        "objective": _changed(base["objective"], goal),
+        "training": base["training"] | entry.training | seed,
+    }
+
+
+def _changed(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``own`` in the place of those of ``base``; those of another choice are its own alone."""
+    return {**base, **own} if own.get("name", base["name"]) == base["name"] else dict(own)
 
 
 class NewTeacher(TeacherSettings):

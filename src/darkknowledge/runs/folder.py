@@ -116,12 +116,18 @@ class RunFolder:
 
     @contextmanager
     def working(self) -> Iterator[None]:
+        """Hold the folder while the block works, with SIGTERM as an exception; see `held`."""
+        with terminated_by_exception(), self.held():
+            yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """Hold the folder's lock, and leave the status that the work deserves: finished, interrupted or failed.
 
         Raises:
             BusyError: another process holds the lock.
         """
-        with lock(self.path), _terminated_by_exception():
+        with lock(self.path):
             self.note(status="running")
             try:
                 yield
@@ -227,7 +233,7 @@ def lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_by_exception() -> Iterator[None]:
+def terminated_by_exception() -> Iterator[None]:
     """SIGTERM raises, as SIGINT does by itself, so that the status can be written; training, which asks for a pause, has its own handler."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from darkknowledge.training.watching import Plan, Record, Watcher
 
-_REDRAW = 0.5
+REDRAW = 0.5
 """Seconds between two redraws of the bar: often enough for an eye, seldom enough for a step of a millisecond."""
-_LINES = 10
+LINES = 10
 """How many plain lines a run prints at most, besides its last."""
 
 
@@ -55,7 +55,7 @@ class ProgressBar:
 
     def step(self, done: int) -> None:
         """Redraw when it is time."""
-        if monotonic() - self._drawn > _REDRAW:
+        if monotonic() - self._drawn > REDRAW:
             self._draw(done)
 
     def record(self, record: Record) -> None:
@@ -85,7 +85,7 @@ class ProgressLines:
 
     def begin(self, plan: Plan) -> None:
         """Note how long the run is."""
-        self._plan, self._every, self._began = plan, -(-plan.epochs // _LINES), monotonic()
+        self._plan, self._every, self._began = plan, -(-plan.epochs // LINES), monotonic()
 
     def step(self, done: int) -> None:
         """Nothing: steps are too many for lines."""

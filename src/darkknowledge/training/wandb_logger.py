@@ -31,6 +31,7 @@ class WandbLogger:
                 name=self._folder.resolve().name,
                 id=earlier[-1].name.rpartition("-")[2] if earlier else secrets.token_hex(8),
                 resume="allow" if earlier else None,
+                reinit="create_new",  # students that are trained together have a run each
                 dir=self._folder,
                 config=self._config,
                 mode=None if "WANDB_MODE" in os.environ or _has_key() else "offline",
