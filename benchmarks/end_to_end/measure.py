@@ -10,6 +10,7 @@ for all students. Without and with shifts of at most two pixels.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ from typing import Any
 from benchmarks._measuring import Run, Seconds, ratio
 from benchmarks._measuring.process import ROOT
 from benchmarks.end_to_end.scoring import percent_wrong
-from benchmarks.end_to_end.textbook import BATCH, MOMENTUM, RATE, STUDENT, TEACHER, VALIDATION
+from benchmarks.end_to_end.textbook import ALPHA, BATCH, MOMENTUM, RATE, STUDENT, TEACHER, VALIDATION
 
 OURS, NAIVE, MATCHED = "ours", "naive", "matched"
 NEEDS_DATA = 2
@@ -47,8 +48,9 @@ def measure(run: Run) -> int:
         return NEEDS_DATA
     size = Size(epochs=1, teacher_epochs=1, temperatures=(1.0, 4.0)) if run.quick else Size()
     with tempfile.TemporaryDirectory() as folder:
+        compile_modules(Path(folder))
         teacher = Path(folder) / "teacher"
-        took = lived([dk_train(run.data, teacher, size)])
+        took = lived([dk_train(run.data, teacher, size)], Path(folder))
         run.add("teacher, counted apart", {**took._asdict(), "epochs": size.teacher_epochs, "test error %": percent_wrong(teacher, run.data)})
         for transform in ("none", "jitter"):
             run.add(f"pictures: {transform}", race(run, Path(folder) / transform, teacher, size, transform))
@@ -63,7 +65,7 @@ def race(run: Run, folder: Path, teacher: Path, size: Size, transform: str) -> d
     for number in range(max(1, run.repeats // 10)):
         for name in list(seconds)[:: -1 if number % 2 else 1]:
             out = folder / f"{name}-{number}"
-            took = lived(programs(name, out, alone(teacher, out), run.data, size, transform))
+            took = lived(programs(name, out, alone(teacher, out), run.data, size, transform), folder.parent)
             seconds[name].append(took)
             errors[name].append([percent_wrong(path, run.data) for path in students(out, size)])
             run.note(f"{transform}, {name}: {took.processor:.1f} s of processor, {took.wall:.1f} s, test errors {errors[name][-1]} %")
@@ -84,16 +86,28 @@ def summary(seconds: Mapping[str, Sequence[Seconds]], errors: Mapping[str, Seque
     }
 
 
-def lived(commands: Sequence[Sequence[str | Path]]) -> Seconds:
+def lived(commands: Sequence[Sequence[str | Path]], folder: Path) -> Seconds:
     """Processor and wall seconds of the processes, one after the other."""
     wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=surroundings(folder))
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Seconds(round(spent, 2), round(time.perf_counter() - wall, 2))
+
+
+def compile_modules(folder: Path) -> None:
+    """What every later start of Python finds: the modules that the programs import, as bytecode."""
+    modules = "torch._dynamo", "torchvision", "lightning_fabric", "benchmarks.end_to_end.naive", "benchmarks.end_to_end.matched"
+    subprocess.run([sys.executable, "-c", f"import {', '.join(modules)}"], check=True, cwd=ROOT, env=surroundings(folder))
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of every program: one thread, and Python keeps its bytecode, as it does unless told not to."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "OMP_NUM_THREADS": "1"}
 
 
 def alone(teacher: Path, out: Path) -> Path:
@@ -122,6 +136,7 @@ def dk_distill(data: Path, teacher: Path, out: Path, size: Size, transform: str)
     words = [
         *shared(data), f"data.augment={transform}", f"student.hidden=[{STUDENT},{STUDENT}]", f"teacher={teacher}",
         f"training.epochs={size.epochs}", f"training.learning_rate={RATE}", f"training.momentum={MOMENTUM}", "training.warmup=0.0",
+        f"objective.alpha={ALPHA}",
     ]  # fmt: skip
     return [[dk(), "distill", *words, f"objective.temperature={each}", f"out={path}"]
             for each, path in zip(size.temperatures, students(out, size), strict=True)]  # fmt: skip
