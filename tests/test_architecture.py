@@ -114,7 +114,7 @@ KNOWN_BY = {
     "PIL": ("data/",),
     "pyarrow": ("data/parquet.py", "transfer/_shard.py", "transfer/_export.py"),
     "pydantic": ("cli/", "pipeline/settings.py", "pipeline/_parts.py", "pipeline/_explanation.py", "training/recipe.py"),
-    "rich": ("cli/", "pipeline/", "training/progress.py"),
+    "rich": ("cli/", "pipeline/", "training/progress.py", "training/shared_progress.py"),
     "scipy": (),
     "sklearn": ("data/digits.py",),
     "tensorboard": (),
