@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
+    _let_threads_sleep()
     try:
         with _terminated_in_words():
             code = work()
@@ -66,6 +67,15 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         known = _as_known(error)
         print(f"error: {known}", file=sys.stderr)
         return known.exit_code
+
+
+def _let_threads_sleep() -> None:
+    """Torch's threads sleep while they wait for each other, unless the environment says how they wait; only in time before torch is imported.
+
+    By default they keep their cores busy, and where somebody else wants these a step takes many times as long (``benchmarks/threads``).
+    """
+    if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 @contextmanager

@@ -27,7 +27,7 @@ WORTH_BFLOAT16 = 1 << 22
 the conversions cost more than the products save: a step of 64-30-10 at batch 64 (2¹⁷) took 1.57 of its time in float32, of 784-30-10 at batch 64
 (2²⁰·⁵) 1.29 and at batch 256 (2²²·⁵) 0.96, of 64-400-400-10 at batch 64 (2²³·⁵) 0.74, of 784-800-800-10 at batch 256 (2²⁸) 0.34, of ResNet-8 and
 ResNet-20 at batch 128 (2²³·² and 2²⁵) 0.54 and 0.64 (medians of interleaved steps in processor time, one thread of an AMD EPYC with AVX512-BF16,
-torch 2.15; ``benchmarks/threads/precision.py``). Not measured on GPUs, where bf16 is taken wherever it is native."""
+torch 2.15; ``benchmarks/threads/choices.py``). Not measured on GPUs, where bf16 is taken wherever it is native."""
 
 
 def resolve_precision(recipe: Recipe, device: str, *, weights: int) -> str:

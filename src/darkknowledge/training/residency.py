@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from darkknowledge.contract import Examples
 
-E = TypeVar("E", bound=Examples | None)
-
 SHARE = 1 / 4
 """Of the device's free memory that examples may take; the rest is for the network, its gradients and what a step keeps."""
 
 
-def reside(splits: Sequence[E], device: torch.device) -> list[E]:
+def reside(splits: Sequence[Examples | None], device: torch.device) -> list[Any]:
     """The splits, each moved to ``device`` if all that moved before it and itself take no more than `SHARE` of the memory that is free there.
 
     Which batches come of them does not depend on that. Examples that are better made in main memory, as photos are, stay (`contract.Examples`).
     """
-    left, found = SHARE * free_memory(device), []
-    for split in splits:
+    left: float = SHARE * free_memory(device)
+    found: list[Any] = list(splits)
+    for index, split in enumerate(found):
         size = getattr(split, "resident_bytes", None)
         if size is not None and size <= left:
-            moved: Any = split
-            split, left = moved.to(device), left - size
-        found.append(split)
+            found[index], left = split.to(device), left - size
     return found
 
 
