@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from darkknowledge.contract import Answer, Batch, Objective
+from darkknowledge.contract import Answer, Batch, Loss, Objective
 from darkknowledge.errors import DivergedError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
@@ -97,21 +97,41 @@ class Learner:
         """What is still to come."""
         return Plan(self.name, steps=self.steps, epochs=self.epochs, done=self.step, epochs_done=self.epochs_done)
 
+    @property
+    def epoch(self) -> float:
+        """How far it is, in epochs."""
+        return self.step / self.per_epoch
+
     def advance(self, batch: Batch, answered: Sequence[tuple[Batch, Answer | None]]) -> None:
-        """One optimizer step on ``batch``, computed in the pieces that were ``answered``."""
+        """One optimizer step on ``batch``, computed in the pieces that were ``answered``.
+
+        Raises:
+            DivergedError: a record was due, and its numbers are no longer finite.
+        """
+        counts = self.begin_step(batch)
+        for piece, answer in answered:
+            loss = self.objective.loss(self.model(piece.inputs), answer, piece.labels, epoch=self.epoch, counts=counts)
+            self.fabric.backward(loss.total)
+            self.note(loss)
+        self.finish_step()
+
+    def begin_step(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What comes before the gradients: generator, learning rate, and the counts that the objective divides by."""
         # Before each network's step, so that its dropout is the same whoever is trained with it.
         seed_step(self.recipe.seed, self.step, self.fabric.device)
-        epoch = self.step / self.per_epoch
-        rate = learning_rate(self.recipe, epoch=epoch, epochs=self.steps / self.per_epoch)
+        rate = learning_rate(self.recipe, epoch=self.epoch, epochs=self.steps / self.per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        counts = self.objective.counts(batch.labels)
         self.optimizer.zero_grad(set_to_none=True)
-        for piece, answer in answered:
-            loss = self.objective.loss(self.model(piece.inputs), answer, piece.labels, epoch=epoch, counts=counts)
-            self.fabric.backward(loss.total)
-            for means in (self.window, self.whole):
-                means.add({"loss": loss.total.detach(), **loss.terms})
+        return self.objective.counts(batch.labels)
+
+    def note(self, loss: Loss) -> None:
+        """Add a piece's terms to the means."""
+        for means in (self.window, self.whole):
+            means.add({"loss": loss.total.detach(), **loss.terms})
+
+    def finish_step(self) -> None:
+        """What comes after the gradients: the optimizer, and `after_step`."""
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
@@ -163,7 +183,7 @@ class Learner:
         found = means.take()
         self.require_finite({**found, **(values or {})})
         rate = self.optimizer.param_groups[0]["lr"]
-        record = Record(kind, self.step, self.step / self.per_epoch, {**found, "learning_rate": rate, **(values or {})})
+        record = Record(kind, self.step, self.epoch, {**found, "learning_rate": rate, **(values or {})})
         for watcher in self.watchers:
             watcher.record(record)
 
@@ -200,7 +220,7 @@ class Learner:
         return {
             "step": self.step,
             "epochs_done": self.epochs_done,
-            "network": self.network.state_dict(),
+            "network": {name: _by_itself(tensor) for name, tensor in self.network.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "means": [self.window.state(), self.whole.state()],
@@ -233,6 +253,11 @@ class Learner:
         return Fitted(
             self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision, compiled(self.called)
         )
+
+
+def _by_itself(tensor: Tensor) -> Tensor:
+    """The tensor, or its copy where it is part of a larger one, all of which would be saved with it."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def _quiet_fabric(device: str, precision: str) -> Fabric:

@@ -5,7 +5,8 @@ examples, their views, dropout and the learning rate are functions of the seed a
 not been.
 
 Runs that see the same batches advance in lockstep: each batch is read, augmented, moved and answered by the teacher once, and then every run takes
-its own step on it. A run alone is a group of one, so its weights are the same, to the last bit, whoever it is trained with.
+its own step on it. A run alone is a group of one, so its weights are the same, to the last bit, whoever it is trained with; many tiny networks that
+are computed as one (`darkknowledge.training.batched`) differ from that by rounding.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import nn
 
 from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
+from darkknowledge.training.batched import Batched, worth_batching
 from darkknowledge.training.learner import Fitted, Learner, Student
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
@@ -60,8 +62,8 @@ def fit_together(
 ) -> list[Fitted | DivergedError]:
     """Train several networks in place from one pass over the data and the teacher's answers; what became of each.
 
-    Their recipes must agree on the batches (`same_batches`). Each network is trained as `fit` would train it alone, to the last bit; one whose loss
-    is no longer finite drops out, and the others go on.
+    Their recipes must agree on the batches (`same_batches`). Each network is trained as `fit` would train it alone, to the last bit unless many tiny
+    ones are computed as one; one whose loss is no longer finite drops out, and the others go on.
 
     Raises:
         DataError: there is nothing to train on.
@@ -91,6 +93,7 @@ class Lockstep:
         self.teacher = teacher.to(self.device) if teacher is not None else None
         self.watched = {learner: ExitStack() for learner in learners}
         self.diverged: dict[Learner, DivergedError] = {}
+        self.batched: Batched | None = None
 
     def run(self) -> list[Fitted | DivergedError]:
         """Train to the end; what became of each run."""
@@ -102,6 +105,8 @@ class Lockstep:
                     watcher.begin(learner.plan)
                     self.watched[learner].callback(watcher.end)
             with stop_request() as stop:
+                self.batch_where_faster()
+                begun.callback(self.release)
                 while self.going and self.going[0].epochs_done < self.first.epochs:
                     self.epoch(stop)
         results: dict[Learner, Fitted] = {}
@@ -134,7 +139,11 @@ class Lockstep:
         recipe = self.first.recipe
         seed_step(recipe.seed, self.going[0].step, self.device)  # for a teacher that draws numbers, too
         answered = [(piece, self.ask(piece)) for piece in batch.split(recipe.accumulate)]
-        self.each(lambda learner: learner.advance(batch, answered))
+        if self.batched is None:
+            self.each(lambda learner: learner.advance(batch, answered))
+            return
+        self.batched.advance(batch, answered)
+        self.each(Learner.finish_step)
 
     def ask(self, piece: Batch) -> Answer | None:
         """What the teacher says of the very inputs that the students see; in float32 whatever their precision, as a recorded teacher answers."""
@@ -151,6 +160,17 @@ class Lockstep:
         of = dict(zip(self.going, scores, strict=True))
         self.each(lambda learner: learner.end_epoch(of[learner]))
 
+    def batch_where_faster(self) -> None:
+        """Compute the networks as one, or each by itself."""
+        self.release()
+        self.batched = Batched(self.going) if self.going and worth_batching(self.going) else None
+
+    def release(self) -> None:
+        """Give every network its own parameters."""
+        if self.batched is not None:
+            self.batched.release()
+            self.batched = None
+
     def each(self, act: Callable[[Learner], None]) -> None:
         """Let every run act that has not diverged; one that does now drops out, and the others go on."""
         for learner in list(self.going):
@@ -160,6 +180,8 @@ class Lockstep:
                 self.diverged[learner] = error
                 self.going.remove(learner)
                 self.watched[learner].close()
+        if self.batched is not None and len(self.going) < len(self.batched.learners):
+            self.batch_where_faster()
 
     def stop_if_asked(self, stop: StopRequest) -> None:
         """After a signal: save all states and stop."""
