@@ -118,7 +118,7 @@ def alone(teacher: Path, out: Path) -> Path:
 def programs(name: str, out: Path, teacher: Path, data: Path, size: Size, transform: str) -> list[list[str | Path]]:
     """The commands of a competitor."""
     if name == OURS:
-        return dk_distill(data, teacher, out, size, transform)
+        return [dk_distill(data, teacher, out, size, transform)]
     words = ["--data", data, "--teacher", teacher / "model" / "model.safetensors", "--out", out, "--epochs", str(size.epochs)]
     shifts = ["--jitter"] if transform == "jitter" else []
     temperatures = ["--temperatures", *map(str, size.temperatures)]
@@ -131,15 +131,19 @@ def dk_train(data: Path, out: Path, size: Size) -> list[str | Path]:
     return [dk(), "train", *shared(data), *words, f"out={out}"]
 
 
-def dk_distill(data: Path, teacher: Path, out: Path, size: Size, transform: str) -> list[list[str | Path]]:
-    """The students."""
+def dk_distill(data: Path, teacher: Path, out: Path, size: Size, transform: str) -> list[str | Path]:
+    """The students, in one go."""
     words = [
-        *shared(data), f"data.augment={transform}", f"student.hidden=[{STUDENT},{STUDENT}]", f"teacher={teacher}",
-        f"training.epochs={size.epochs}", f"training.learning_rate={RATE}", f"training.momentum={MOMENTUM}", "training.warmup=0.0",
+        f"data.augment={transform}",
+        f"student.hidden=[{STUDENT},{STUDENT}]",
         f"objective.alpha={ALPHA}",
-    ]  # fmt: skip
-    return [[dk(), "distill", *words, f"objective.temperature={each}", f"out={path}"]
-            for each, path in zip(size.temperatures, students(out, size), strict=True)]  # fmt: skip
+        f"training.epochs={size.epochs}",
+        f"training.learning_rate={RATE}",
+        f"training.momentum={MOMENTUM}",
+        "training.warmup=0.0",
+    ]
+    each = ",".join(f"{{temperature: {temperature}, name: t{temperature:g}}}" for temperature in size.temperatures)
+    return [dk(), "distill", *shared(data), *words, f"teacher={teacher}", f"students=[{each}]", f"out={out / 'students'}"]
 
 
 def shared(data: Path) -> list[str]:
@@ -153,7 +157,7 @@ def shared(data: Path) -> list[str]:
 def students(out: Path, size: Size) -> list[Path]:
     """Where each student is saved: our run folder, or the file of a program written by hand."""
     ours = out.name.startswith(OURS)
-    return [out / f"{temperature:g}{'' if ours else '.pt'}" for temperature in size.temperatures]
+    return [out / "students" / f"t{temperature:g}" if ours else out / f"{temperature:g}.pt" for temperature in size.temperatures]
 
 
 def dk() -> Path:
