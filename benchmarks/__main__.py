@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks._registry import TIMED
+from benchmarks._registry import ELSEWHERE, TIMED
 from darkknowledge.errors import close_match
 
 UNKNOWN = 2
@@ -20,6 +20,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.name is None:
         print(listing())
         return 0
+    if arguments.name in ELSEWHERE:
+        print(f"{arguments.name} is run by: uv run python {ELSEWHERE[arguments.name].command}", file=sys.stderr)
+        return UNKNOWN
     if arguments.name not in TIMED:
         print(f"there is no benchmark {arguments.name!r}; {close_match(arguments.name, TIMED)}", file=sys.stderr)
         return UNKNOWN
@@ -30,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     made.add_argument("name", nargs="?", help="what to measure")
-    made.add_argument("--repeats", type=int, help="rounds in which the variants take turns (30)")
+    made.add_argument("--repeats", type=rounds, help="rounds in which the variants take turns (30, unless it says otherwise)")
     made.add_argument("--quick", action="store_true", help="tiny sizes and 3 rounds, to see that all works; writes no record unless --out is given")
     made.add_argument("--out", type=Path, help="the JSON record (the one beside the benchmark)")
     made.add_argument("--data", type=Path, help="the folder of the data, where a benchmark needs some")
@@ -51,10 +54,20 @@ def start(arguments: argparse.Namespace) -> int:
     return code or 0
 
 
+def rounds(text: str) -> int:
+    """A number of rounds."""
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
+
+
 def listing() -> str:
     """A line for each."""
-    width = max(map(len, TIMED))
-    return "\n".join(f"{name:{width}}  {entry.about}" for name, entry in TIMED.items())
+    width = max(map(len, (*TIMED, *ELSEWHERE)))
+    timed = [f"{name:{width}}  {entry.about}" for name, entry in TIMED.items()]
+    others = [f"{name:{width}}  {entry.about}: uv run python {entry.command}" for name, entry in ELSEWHERE.items()]
+    return "\n".join([*timed, "", *others])
 
 
 if __name__ == "__main__":

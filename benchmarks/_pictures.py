@@ -14,8 +14,8 @@ def noise(count: int, *, classes: int = 10, side: int = 28) -> Dataset:
     return from_tensors(images, torch.arange(count) % classes, class_names=[str(label) for label in range(classes)], validation=0)
 
 
-def perceptron(data: Dataset, width: int, *, seed: int = 0) -> Network:
-    """784-width-width-classes, for pictures of 28×28."""
+def perceptron(data: Dataset, width: int, *, layers: int = 2, seed: int = 0) -> Network:
+    """``layers`` hidden layers of ``width`` units."""
     torch.manual_seed(seed)
-    shape = {"num_classes": len(data.class_names), "input_shape": data.input_shape, "mean": data.mean, "std": data.std}
-    return build("hinton_mlp", hidden=(width, width), **shape)
+    classes, hidden = len(data.class_names), (width,) * layers
+    return build("hinton_mlp", num_classes=classes, input_shape=data.input_shape, mean=data.mean, std=data.std, hidden=hidden)

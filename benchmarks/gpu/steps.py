@@ -46,13 +46,17 @@ def measure_steps(run: Run) -> None:
     data = load("parquet", root=run.data, augment="none")
     live = Frozen(network(data, "resnet50"), data.class_names).to("cuda")
     with tempfile.TemporaryDirectory() as folder:
-        teachers = {"alone": None, "recorded": RecordedTeacher(recorded(live, data, Path(folder) / "set").load()), "live": live}
+        teachers: dict[str, Teacher | None] = {
+            "alone": None,
+            "recorded": RecordedTeacher(found),
+            "live": live,
+        }
         for precision in ("fp32", "bf16"):
             works = {name: partial(steps, data, teacher, precision=precision) for name, teacher in teachers.items()}
             waiting(run, precision, data, teachers)
-            found = compare(works, to="alone", repeats=run.rounds(10), settle=torch.cuda.synchronize)
-            run.add(f"ResNet-18, batches of {BATCH}, {precision}", found)
-            run.add(f"steps per second, {precision}", {name: round(1 / found.middle(name).wall, 2) for name in works})
+            compared = compare(works, to="alone", repeats=run.rounds(10), settle=torch.cuda.synchronize)
+            run.add(f"ResNet-18, batches of {BATCH}, {precision}", compared)
+            run.add(f"steps per second, {precision}", {name: round(1 / compared.middle(name).wall, 2) for name in works})
 
 
 def waiting(run: Run, precision: str, data: Dataset, teachers: dict[str, Teacher | None]) -> None:

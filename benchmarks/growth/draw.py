@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-DPI = 80
 COLUMNS = {"s": "seconds of processor time", "bytes": "bytes of private memory"}
 
 
 def draw(parts: Mapping[str, Any], folder: Path) -> list[Path]:
-    """``examples.svg`` and ``classes.svg`` in ``folder``, of those parts that were measured."""
+    """``growth-examples.svg`` and ``growth-classes.svg`` in ``folder``, of those parts that were measured."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "growth"
-    return [figure(parts[part], part, folder / f"{part}.svg") for part in ("examples", "classes") if part in parts]
+    return [figure(parts[part], part, folder / f"growth-{part}.svg") for part in ("examples", "classes") if part in parts]
 
 
 def figure(found: Mapping[str, Mapping[str, Any]], part: str, path: Path) -> Path:
@@ -34,7 +33,7 @@ def figure(found: Mapping[str, Mapping[str, Any]], part: str, path: Path) -> Pat
         panel.set(xscale="log", yscale="log", xlabel=part, ylabel=COLUMNS[unit])
         panel.legend(fontsize="small")
     shown.tight_layout()
-    shown.savefig(path, dpi=DPI, metadata={"Date": None})
+    shown.savefig(path, metadata={"Date": None})
     pyplot.close(shown)
     return path
 

@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 from benchmarks._measuring import Run, in_fresh_process
+from benchmarks._measuring.process import ROOT
 from benchmarks.growth.examples import PHASES
 from rich.table import Table
 
 EXAMPLES, QUICK_EXAMPLES = (10_000, 30_000, 100_000, 300_000, 1_000_000), (500, 1000)
 CLASSES, QUICK_CLASSES = (1000, 2000, 4000, 8000, 16_000, 32_000), (100, 200)
 REPEATS = 5
+RECORD = Path(__file__).with_name("results.json")
+"""The record whose figures are those of the documentation."""
 
 
 def measure(run: Run) -> None:
@@ -34,7 +37,8 @@ def measure(run: Run) -> None:
     if run.out is not None and run.peer("matplotlib", package="matplotlib") is not None:
         from benchmarks.growth.draw import draw
 
-        for path in draw(run.parts, run.out.parent):
+        folder = ROOT / "docs" if run.out == RECORD else run.out.parent
+        for path in draw(run.parts, folder):
             run.note(f"drawn: {path.name}")
 
 

@@ -36,6 +36,10 @@ class Given(nn.Module):
     num_classes, in_chans = 0, 3
     pretrained_cfg: dict[str, Any] = {"mean": (0.0,), "std": (1.0,)}  # noqa: RUF012 - timm reads it from the class or the object alike
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = torch.empty(0)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """The logits."""
         return self.logits
@@ -46,8 +50,9 @@ def timm_task(temperature: float) -> Loss:
     from timm.task import LogitDistillationTask
 
     student, teacher, nothing = Given(), Given(), torch.zeros(1)
-    weights = {"distill_loss_weight": ALPHA, "task_loss_weight": 1 - ALPHA}
-    task = LogitDistillationTask(student, teacher, nn.CrossEntropyLoss(), temperature=temperature, verbose=False, **weights)
+    task = LogitDistillationTask(
+        student, teacher, nn.CrossEntropyLoss(), distill_loss_weight=ALPHA, task_loss_weight=1 - ALPHA, temperature=temperature, verbose=False
+    )
 
     def loss(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         student.logits, teacher.logits = student_logits, teacher_logits
@@ -67,7 +72,7 @@ def liger_loss(temperature: float, criterion: nn.Module) -> Loss:
     """One of Liger's divergences, which take logarithms of probabilities, with PyTorch's cross-entropy (Liger's own overwrites the logits)."""
 
     def loss(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        soft = criterion(F.log_softmax(student / temperature, dim=-1), F.log_softmax(teacher / temperature, dim=-1))
+        soft: Tensor = criterion(F.log_softmax(student / temperature, dim=-1), F.log_softmax(teacher / temperature, dim=-1))
         return ALPHA * temperature**2 * soft + (1 - ALPHA) * F.cross_entropy(student, labels)
 
     return loss
