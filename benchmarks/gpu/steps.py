@@ -46,11 +46,8 @@ def measure_steps(run: Run) -> None:
     data = load("parquet", root=run.data, augment="none")
     live = Frozen(network(data, "resnet50"), data.class_names).to("cuda")
     with tempfile.TemporaryDirectory() as folder:
-        teachers: dict[str, Teacher | None] = {
-            "alone": None,
-            "recorded": RecordedTeacher(found),
-            "live": live,
-        }
+        found = recorded(live, data, Path(folder) / "set").load()
+        teachers: dict[str, Teacher | None] = {"alone": None, "recorded": RecordedTeacher(found), "live": live}
         for precision in ("fp32", "bf16"):
             works = {name: partial(steps, data, teacher, precision=precision) for name, teacher in teachers.items()}
             waiting(run, precision, data, teachers)
