@@ -38,7 +38,7 @@ def fit(
     """The loop."""
     images, labels = train
     padded = F.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT)) if jitter else images
-    optimizer, schedule = optimizing(student, epochs * -(-len(images) // BATCH))
+    optimizer, schedule = optimizing(student, epochs=epochs, steps=-(-len(images) // BATCH))
     for epoch in range(epochs):
         student.train()
         for rows in torch.randperm(len(images)).split(BATCH):

@@ -41,7 +41,7 @@ def fit(
     *, epochs: int, temperature: float,
 ) -> nn.Module:  # fmt: skip
     """The loop."""
-    optimizer, schedule = optimizing(student, epochs * len(train))
+    optimizer, schedule = optimizing(student, epochs=epochs, steps=len(train))
     for epoch in range(epochs):
         student.train()
         for images, labels in train:

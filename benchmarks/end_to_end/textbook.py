@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,15 @@ def loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -
     return ALPHA * temperature**2 * soft + (1 - ALPHA) * F.cross_entropy(student, labels)
 
 
-def optimizing(student: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """SGD with Nesterov momentum as torch chooses to run it, and a cosine over all steps."""
+def optimizing(student: nn.Module, *, epochs: int, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """SGD with Nesterov momentum as torch chooses to run it; the rate rises for an epoch, at most half of all, then a cosine."""
     optimizer = torch.optim.SGD(student.parameters(), lr=RATE, momentum=MOMENTUM, nesterov=True)
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    warmup, whole = min(steps, epochs * steps / 2), epochs * steps
+
+    def factor(step: int) -> float:
+        return max(step / warmup, 0.01) if step < warmup else 0.5 * (1 + math.cos(math.pi * (step - warmup) / (whole - warmup)))
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def save(student: nn.Module, folder: Path, temperature: float) -> None:
