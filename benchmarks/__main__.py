@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def start(arguments: argparse.Namespace) -> int:
     """Measure."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when torch is imported: its profiler, which counts memory here, is silent
     from benchmarks._measuring import Run
 
     chosen = TIMED[arguments.name]

@@ -41,6 +41,7 @@ def recording(count: int, folder: str) -> dict[str, Any]:
     torch.set_num_threads(1)
     data = noise(count, side=SIDE)
     teacher = Frozen(perceptron(data, WIDTH, layers=1), data.class_names)
+    recorded(teacher, noise(BATCH, side=SIDE), Path(f"{folder}-before"))  # what the first recording of a process imports is no growth
     return measured(lambda: recorded(teacher, data, Path(folder)))
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_the_record_holds_seconds_ratios_versions_and_no_path_of_the_machine(tmp
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["results"]["part"]["ratio to"]["a"]["b"]["wall"] == {"median": 3, "low": 3, "high": 3}
     assert found["results"]["part"]["noise"] == {"waited": 2.0, "spread": 0.0, "quiet": False}
-    assert found["environment"]["packages"]["torch"] == torch.__version__
+    assert found["environment"]["packages"]["torch"] == version("torch")
     assert str(Path.home()) not in json.dumps(found)
     assert str(Path.cwd()) not in json.dumps(found)
     said = console.export_text()
