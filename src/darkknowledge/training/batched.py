@@ -18,7 +18,7 @@ from torch.func import functional_call
 from darkknowledge.contract import Answer, Batch
 from darkknowledge.training.learner import Learner
 
-MANY, SMALL = 8, 1 << 19
+MANY, SMALL = 8, 1 << 21
 """Students from which, and weights times the examples of a piece of a batch up to which, a whole step of all of them is faster as one on a processor:
 it took 0.65 to 0.8 of its time one by one there, about 0.9 with 5 students, and forward and backward pass alone 0.9 to 1.6 where the products are
 larger (``benchmarks/students``)."""

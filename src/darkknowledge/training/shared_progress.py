@@ -8,6 +8,7 @@ from time import monotonic
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -33,7 +34,7 @@ class _Shared:
     def begin(self, index: int, plan: Plan) -> None:
         """One more run, before the first step of any."""
         if not self.plans:
-            self.latest, self.plan, self.epochs_done = {}, plan, plan.epochs_done
+            self.latest, self.plan, self.done, self.epochs_done = {}, plan, plan.done, plan.epochs_done
             self.start()
         self.plans[index] = plan
         self.latest[index] = {}
@@ -43,21 +44,24 @@ class _Shared:
         """Take the newest values, and show them when the epoch's have come from every run."""
         self.latest[index].update(record.values)
         if record.kind == "epoch":
+            self.done = record.step
             self.waiting.discard(index)
-            self._show_whole(record.step)
+            self._show_whole()
 
     def end(self, index: int) -> None:
         """One run less: it is done, has diverged or was stopped."""
         del self.plans[index]
         self.waiting.discard(index)
-        if not self.plans:
+        if self.plans:
+            self._show_whole()
+        else:
             self.stop()
 
-    def _show_whole(self, step: int) -> None:
+    def _show_whole(self) -> None:
         if not self.waiting:
             self.epochs_done += 1
             self.waiting = set(self.plans)
-            self.show(step)
+            self.show(self.done)
 
     def start(self) -> None: ...
 
@@ -96,7 +100,7 @@ class _SharedBar(_Shared):
     def show(self, step: int) -> None:
         """Redraw."""
         epoch = min(self.epochs_done + 1, self.plan.epochs)
-        self._bar.update(self._task, description=_who(self.plans), completed=step, epoch=f"{epoch}/{self.plan.epochs}")
+        self._bar.update(self._task, description=escape(_who(self.plans)), completed=step, epoch=f"{epoch}/{self.plan.epochs}")
         self._values.plain = "\n".join(self._rows())
         self._live.refresh()
         self._drawn = monotonic()
