@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -57,11 +57,38 @@ class Batch:
         return Batch(change(self.ids), change(self.inputs), change(self.labels), views)
 
 
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A teacher's logits, a number for each class, perhaps as they are stored.
+
+    ``values`` (B, C) of any real dtype, times ``scale`` (B, 1) where there is one, are the logits up to a constant in each row, which a softmax
+    does not see.
+    """
+
+    values: Tensor
+    scale: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """The soft target at one temperature of a teacher of whom a few classes are known: log p of those, and of each other class.
+
+    ``ids`` (B, k) int64, none twice in a row; ``log_p`` (B, k) and ``log_rest`` (B, 1) float32.
+    """
+
+    ids: Tensor
+    log_p: Tensor
+    log_rest: Tensor
+
+
 class Answer(Protocol):
     """What a teacher says of a batch, at any temperature."""
 
     def logits(self, temperature: float = 1.0) -> Tensor:
         """Logits (B, C) whose softmax at ``temperature`` is the soft target."""
+
+    def compact(self, temperature: float) -> Dense | Sparse:
+        """The same soft target in the form in which it is cheapest to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +116,8 @@ class Output:
         """
         if isinstance(answer, cls):
             return answer
+        if isinstance(answer, Stored):
+            return answer.decoded()
         raise UsageError(
             f"{type(answer).__name__} holds no raw logits of its members",
             why="an ensemble, and the look at a teacher before the first step, are made of those",
@@ -113,6 +142,18 @@ class Output:
             return (weights * members).sum(0).float()
         log_p = torch.logsumexp(torch.log_softmax(members / temperature, dim=-1) + weights.log(), dim=0)
         return (temperature * (log_p - log_p.mean(-1, keepdim=True))).float()
+
+    def compact(self, temperature: float) -> Dense:
+        """Those logits."""
+        return Dense(self.logits(temperature))
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """An answer that is kept in fewer bytes than its logits take."""
+
+    def decoded(self) -> Output:
+        """The same answer with the raw logits of its members."""
 
 
 class Examples(Protocol):

@@ -8,10 +8,13 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from darkknowledge.contract import Answer, Loss
 from darkknowledge.errors import UsageError
+from darkknowledge.objective._evaluation import Compile, Evaluation
+from darkknowledge.objective._fused import Fused
 from darkknowledge.objective._schedule import Constant, Schedule, Weight, schedule
 from darkknowledge.objective._term import Term, mean
 
@@ -35,6 +38,7 @@ class Mixture:
 
     Args:
         terms: for each name a term and its weight: a number, a schedule, or the plain data for one (`schedule`).
+        compile: as for `DistillationLoss`; other terms than a soft and a hard one are plain autograd.
 
     Raises:
         UsageError: no term with a weight above 0, a weight or a term that is none, a term with parameters to train (nothing would train them), or
@@ -51,9 +55,10 @@ class Mixture:
     {'soft': tensor(0.6943), 'hard': tensor(0.0408)}
     """
 
-    def __init__(self, terms: Mapping[str, tuple[Term, Weight]]) -> None:
+    def __init__(self, terms: Mapping[str, tuple[Term, Weight]], *, compile: Compile = "auto") -> None:
         weighted = {name: _weighted(name, *entry) for name, entry in terms.items()}
         self.terms = {name: entry for name, entry in weighted.items() if not (isinstance(entry.weight, Constant) and entry.weight.value == 0)}
+        self._fused, self._evaluation = Fused.of(self.terms), Evaluation(compile)
         if not self.terms:
             raise UsageError(f"no term has a weight above 0 ({', '.join(weighted) or 'there is none'})", fix="give at least one term a weight")
 
@@ -76,11 +81,28 @@ class Mixture:
             UsageError: a term needs a teacher and there is none, or shapes that do not fit.
         """
         counts = self.counts(labels) if counts is None else counts
+        if self._fused is None or teacher is None or _is_transformed():
+            return self._plain(student, teacher, labels, epoch, counts)
+
+        def plain(logits: Tensor) -> Tensor:
+            return self._plain(logits, teacher, labels, epoch, counts).total
+
+        return self._fused.loss(student, teacher, labels, epoch=epoch, counts=counts, evaluation=self._evaluation, plain=plain)
+
+    def _plain(self, student: Tensor, teacher: Answer | None, labels: Tensor, epoch: float, counts: Mapping[str, Tensor]) -> Loss:
+        """By the terms' own functions, which torch differentiates."""
         values = {}
         for name, entry in self.terms.items():
             logits = _answer(name, entry.term, teacher)
             values[name] = entry.weight(epoch) * mean(entry.term.per_example(student, logits, labels), counts[name])
         return Loss(reduce(add, values.values()), {name: value.detach() for name, value in values.items()})
+
+    def prepare(self, *, examples: int, compile: Compile) -> None:
+        """Say how many examples will come in all, so that the usual mixture, a soft term with or without a hard one, knows whether to compile itself.
+
+        Unless this is called, it begins to when it has seen so many that compiling would have paid.
+        """
+        self._evaluation.expect(examples, compile)
 
     def formula(self) -> str:
         """The objective in one line, with student logits z, teacher logits v and labels y."""
@@ -117,6 +139,11 @@ def _weighted(name: str, term: Term, weight: Weight) -> Weighted:
         why = "a run trains, clips and saves the student's parameters alone"
         raise UsageError(f"{name!r} has parameters to train, which a term cannot have yet", why=why, fix="freeze them with requires_grad_(False)")
     return Weighted(term, schedule(weight))
+
+
+def _is_transformed() -> bool:
+    """Whether somebody compiles or transforms (torch.func) what calls us; then plain functions are what they can look into."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 def _answer(name: str, term: Term, teacher: Answer | None) -> Tensor | None:

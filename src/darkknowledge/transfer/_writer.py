@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkknowledge.contract import IGNORED, Batch, Examples, Output, Teacher
+from darkknowledge.contract import IGNORED, Batch, Examples, Output, Stored, Teacher
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.transfer._checks import checksums
 from darkknowledge.transfer._identity import Identity, require_same_transform
@@ -81,7 +81,8 @@ class Recorder:
         identity = self._identity
         half = torch.autocast(self._device.type, dtype=torch.bfloat16) if identity.precision == "bf16" else nullcontext()
         with torch.no_grad(), half:
-            output = self._teacher(batch.to(self._device))
+            answer = self._teacher(batch.to(self._device))
+        output = answer.decoded() if isinstance(answer, Stored) else answer
         if not isinstance(output, Output):
             raise UsageError(f"a teacher that answers {type(output).__name__} can't be recorded", fix="record from networks or from a dense set")
         members, wanted = output.members, (len(identity.teacher), len(batch), len(identity.class_names))

@@ -12,6 +12,8 @@ from darkknowledge.errors import UsageError, close_match
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from darkknowledge.contract import Dense
+
 CHOICES = {
     "float16": "darkknowledge.transfer.codec.float16:Float16",
     "float32": "darkknowledge.transfer.codec.float32:Float32",
@@ -59,6 +61,13 @@ class Codec(Protocol):
 
     def broken(self, rows: Tensor) -> Tensor:
         """(R,) bool: rows that `encode` can't have made."""
+
+
+class DenseCodec(Codec, Protocol):
+    """A codec that keeps a number for every class, and can hand it out as it lies there."""
+
+    def stored(self, rows: Tensor) -> Dense:
+        """The numbers in rows (R, width) uint8: views of those bytes where they allow it."""
 
 
 def build(name: str, classes: int, **options: Any) -> Codec:

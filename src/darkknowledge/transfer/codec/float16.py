@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from darkknowledge.contract import Dense
+
 LARGEST = 65504.0
 """The largest finite float16."""
 
@@ -46,6 +48,10 @@ class Float16:
     def decode(self, rows: Tensor, temperature: float = 1.0) -> Tensor:
         """The logits (R, C) float32, the same for every temperature."""
         return rows.view(torch.float16).float()
+
+    def stored(self, rows: Tensor) -> Dense:
+        """The float16 numbers (R, C)."""
+        return Dense(rows.view(torch.float16))
 
     def extremes(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and the highest logit of each row."""

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from darkknowledge.contract import Dense
+
 
 @dataclass(frozen=True, slots=True)
 class Float32:
@@ -43,6 +45,10 @@ class Float32:
     def decode(self, rows: Tensor, temperature: float = 1.0) -> Tensor:
         """The logits (R, C), the same for every temperature."""
         return rows.view(torch.float32)
+
+    def stored(self, rows: Tensor) -> Dense:
+        """The float32 numbers (R, C)."""
+        return Dense(rows.view(torch.float32))
 
     def extremes(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and the highest logit of each row."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from darkknowledge.contract import Sparse
 from darkknowledge.errors import UsageError
 from darkknowledge.transfer.codec.float16 import LARGEST
 
@@ -77,13 +78,16 @@ class TopK:
         Raises:
             UsageError: the temperature was not declared when the set was recorded.
         """
+        known = self.sparse(rows, temperature)
+        each = temperature * known.log_rest
+        return each.expand(-1, self.classes).scatter(1, known.ids, temperature * known.log_p)
+
+    def sparse(self, rows: Tensor, temperature: float) -> Sparse:
+        """The soft target at ``temperature``: the k recorded shares and an even tail; errors as `decode`."""
         ids, logits, partition = self._parts(rows, temperature)
-        relative = logits - temperature * partition
-        if self.k == self.classes:
-            return torch.empty_like(relative).scatter_(1, ids, relative)
-        tail = 1 - (relative / temperature).exp().sum(-1, keepdim=True)
-        each = temperature * (tail.clamp_min(LEAST_TAIL) / (self.classes - self.k)).log()
-        return each.expand(-1, self.classes).scatter(1, ids, relative)
+        log_p = logits / temperature - partition
+        tail = 1 - log_p.exp().sum(-1, keepdim=True)
+        return Sparse(ids, log_p, (tail.clamp_min(LEAST_TAIL) / max(self.classes - self.k, 1)).log())
 
     def captured(self, rows: Tensor, temperature: float) -> Tensor:
         """The share (R,) of the k recorded classes in the soft target at ``temperature``; errors as `decode`."""

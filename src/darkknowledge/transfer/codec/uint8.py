@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from darkknowledge.contract import Dense
+
 STEPS = 255
 
 
@@ -55,6 +57,10 @@ class UInt8:
         """The logits (R, C) float32, the same for every temperature."""
         line = rows[:, :8].clone(memory_format=torch.contiguous_format).view(torch.float32)
         return rows[:, 8:].float().mul_(line[:, 1:]).add_(line[:, :1])
+
+    def stored(self, rows: Tensor) -> Dense:
+        """The bytes q (R, C) and the steps s (R, 1)."""
+        return Dense(rows[:, 8:], rows[:, 4:8].clone(memory_format=torch.contiguous_format).view(torch.float32))
 
     def extremes(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and the highest logit of each row."""
