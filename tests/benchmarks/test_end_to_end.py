@@ -62,7 +62,7 @@ def test_both_programs_learn_and_their_students_are_read_back(tmp_path: Path) ->
     trained = matched.fit(textbook.mlp(textbook.STUDENT), teacher, (images, labels), (images, labels), epochs=2, temperature=2.0, jitter=False)
     assert matched.accuracy(trained, images, labels) > 0.8
     loader = DataLoader(TensorDataset(matched.normalised(images)[:, None], labels), batch_size=256, shuffle=True)
-    assert naive.accuracy(naive.fit(textbook.mlp(32), teacher, loader, loader, epochs=2, temperature=2.0), loader) > 0.8
+    assert naive.accuracy(naive.fit(textbook.mlp(textbook.STUDENT), teacher, loader, loader, epochs=2, temperature=2.0), loader) > 0.8
     textbook.save(trained, tmp_path, 2.0)
     again = scoring.network(tmp_path / "2.pt")
     torch.testing.assert_close(again(matched.normalised(images[:5])), trained.eval()(matched.normalised(images[:5])))
