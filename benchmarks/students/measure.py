@@ -1,8 +1,8 @@
 """Several students of one teacher: in one go beside one by one, and tiny networks computed as one beside each by itself.
 
 The first part is five temperatures of 784-800-800-10 on 60,000 pictures of 28×28 for an epoch of batches of 256, a transfer set being there already:
-`distill_several` beside five calls of `distill` on the same data, which lies in memory for both. The second is whole steps of S students of a few
-sizes in lockstep, with `Batched` beside the rule that lets none be batched.
+`distill_several` beside five calls of `distill` on the same data, which lies in memory for both; and the same for 784-100-100-10 with a live teacher
+of 784-800-800-10. The second part is whole steps of S students of a few sizes in lockstep, with `Batched` beside the rule that lets none be batched.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def measure(run: Run) -> None:
     """Both parts."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        run.add("five temperatures", compare(_whole(run, Path(folder)), to="one by one", repeats=run.rounds(10)))
+        for name, width, mode in (("recorded", 800, "recorded"), ("live, small students", 100, "live")):
+            works = _whole(run, Path(folder) / mode, width=width, mode=mode)
+            run.add(f"five temperatures, teacher {name}", compare(works, to="one by one", repeats=run.rounds(10)))
     for inputs, hidden in SIZES if not run.quick else SIZES[:1]:
         for batch in (64, 256):
             for students in (2, 5, 8, 16, 32) if hidden != (300,) else (5, 16):
@@ -45,15 +47,16 @@ def measure(run: Run) -> None:
                 run.add(name, compare(works, to="each", repeats=run.rounds(10)))
 
 
-def _whole(run: Run, folder: Path) -> dict[str, Any]:
+def _whole(run: Run, folder: Path, *, width: int, mode: str) -> dict[str, Any]:
     """Five students, together and apart; the first call of either records what the teacher says."""
     data, number = _data(28, 2048 if run.quick else 60_000, validation=512), count()
     quiet = {"progress": False}
     teacher = train({"name": "hinton_mlp", "hidden": [800, 800]}, data, training={"steps": 1, "threads": 1}, logging=quiet, out=folder / "teacher")
     given: dict[str, Any] = {
         "teacher": teacher.path,
-        "student": {"name": "hinton_mlp", "hidden": [800, 800]},
+        "student": {"name": "hinton_mlp", "hidden": [width, width]},
         "data": data,
+        "transfer": {"mode": mode},
         "check": False,
         "training": {"epochs": 1, "batch_size": 256, "threads": 1},
         "logging": quiet,
