@@ -122,6 +122,9 @@ def check_labels(student: Tensor, labels: Tensor) -> None:
 
 
 def _check_classes(labels: Tensor, classes: int) -> None:
+    low, high = labels.aminmax() if labels.numel() else (0, 0)
+    if low >= 0 and high < classes:
+        return
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != IGNORED)]
     if len(wrong):
         raise UsageError(

@@ -32,21 +32,29 @@ SMALL = 0.05
 """Up to this s the divergence is log(1 + s); beyond it the plain difference of logarithms has lost nothing yet."""
 
 
-class Rows(NamedTuple):
-    """What a closed form finds: the soft term's value without T² (B, 1), the gradient (B, C) but for what single classes add to it, and for the hard
-    term log Σ exp(z − m) and the row's highest logit m, (B, 1) both.
+class Found(NamedTuple):
+    """What a closed form finds: the soft term's sum without T², the hard term's where there is one, and the gradient (B, C) but for what single
+    classes add to it.
     """
 
     soft: Tensor
+    hard: Tensor | None
     gradient: Tensor
-    log_partition: Tensor | None = None
-    highest: Tensor | None = None
 
 
 def dense_form(
-    student: Tensor, values: Tensor, scale: Tensor | None, temperature: Tensor, soft: Tensor, hard: Tensor | None, *, entropy: bool
-) -> Rows:
-    r"""Rows for a teacher with a number for each class; the gradient is that of :math:`\sum_b s_b T^2 \mathrm{KL}_b + h_b \log \sum_i e^{z_{bi}}`.
+    student: Tensor,
+    values: Tensor,
+    scale: Tensor | None,
+    temperature: Tensor,
+    soft: Tensor,
+    hard: Tensor | None,
+    labelled: Tensor | None,
+    *,
+    entropy: bool,
+) -> Found:
+    r"""For a teacher with a number for each class: :math:`\sum_b s_b \mathrm{KL}_b`, the hard term :math:`\sum_b h_b (\log \sum_i e^{z_{bi}} - l_b)`,
+    and the gradient of T² times the former plus the latter, for constant l.
 
     Args:
         student: z (B, C).
@@ -55,6 +63,7 @@ def dense_form(
         temperature: T, a scalar.
         soft: weight s of each example in the soft term (B, 1).
         hard: weight h of each example in the hard term (B, 1); None where there is no hard term.
+        labelled: the logit l of each example's label (B, 1), with mixed or smoothed labels their mean.
         entropy: whether the soft value is the cross-entropy, KL plus the entropy of p.
     """
     z, highest = _shifted(student)
@@ -70,22 +79,32 @@ def dense_form(
     squared = y * y
     bend, near = squared * _polynomial(y), squared < NEAR**2
     bent = (p * torch.where(near, bend, -1 - y)).sum(-1, keepdim=True) * per_p  # s, less the share of q that is far
-    far = torch.where(near, 0.0, q).sum(-1, keepdim=True) * per_q
-    small = (bent + far < SMALL * (1 - far)) & (far < 0.75)
-    divergence = torch.where(small, ((bent + far) / (1 - far)).log1p(), mean + of_q.log() - of_p.log())
+    far = q.masked_fill(near, 0.0).sum(-1, keepdim=True) * per_q
+    grown, left = bent + far, 1 - far
+    small = (grown < SMALL * left) & (far < 0.75)
     weight = soft * temperature
-    of_exponential, of_one = weight * per_p * (1 - far) / (1 + bent), weight * per_p * (bent + far) / (1 + bent)
-    exact = p * (of_exponential * (y + bend) - of_one)
-    gradient = torch.where(squared < torch.where(small, NEAR**2, -1.0), exact, (weight * per_q) * q - (weight * per_p) * p)
+    one, exponential, plain = weight * per_p / (1 + bent), weight * per_p, weight * per_q
+    exact = p * ((one * left) * (y + bend) - one * grown)
+    gradient = torch.where(squared < torch.where(small, NEAR**2, -1.0), exact, plain * q - exponential * p)
+    divergence = torch.where(small, (grown / left).log1p(), mean + (of_q * per_p).log())
     if entropy:
         divergence = divergence + of_p.log() - (p * u).sum(-1, keepdim=True) * per_p
-    return _with_hard(divergence, gradient, z, highest, hard)
+    return _with_hard((soft * divergence).sum(), gradient, z, highest, hard, labelled)
 
 
 def sparse_form(
-    student: Tensor, kept: Tensor, log_p: Tensor, log_rest: Tensor, temperature: Tensor, soft: Tensor, hard: Tensor | None, *, entropy: bool
-) -> Rows:
-    """Rows for a teacher of whom k classes are known; no (B, C) of his is made. At the kept classes the gradient is still that of the others.
+    student: Tensor,
+    kept: Tensor,
+    log_p: Tensor,
+    log_rest: Tensor,
+    temperature: Tensor,
+    soft: Tensor,
+    hard: Tensor | None,
+    labelled: Tensor | None,
+    *,
+    entropy: bool,
+) -> Found:
+    """For a teacher of whom k classes are known; no (B, C) of his is made. At the kept classes the gradient is still that of the others.
 
     Args:
         student: z (B, C).
@@ -95,6 +114,7 @@ def sparse_form(
         temperature: as in `dense_form`, and so are the others.
         soft: see there.
         hard: see there.
+        labelled: see there.
         entropy: see there.
     """
     z, highest = _shifted(student)
@@ -102,35 +122,36 @@ def sparse_form(
     w = _bounded(z * rate)
     q = w.exp()
     of_q, all_w = q.sum(-1, keepdim=True), w.sum(-1, keepdim=True)
+    weight = soft * temperature
+    gradient = (weight / of_q) * q - weight * log_rest.exp()
     log_of_q = of_q.log()
     kept = _bounded((kept.to(z.dtype) - highest) * rate)
     p, rest, others = log_p.exp(), log_rest.exp(), student.shape[-1] - log_p.shape[-1]
     known = (p * (log_p - kept + log_of_q)).sum(-1, keepdim=True)
     unknown = rest * (others * (log_rest + log_of_q) - (all_w - kept.sum(-1, keepdim=True)))
     # One less the sum of p, which rounding leaves: q sums to one, and so the value does not feel it to first order.
-    soft_value = known + unknown + (1 - p.sum(-1, keepdim=True) - others * rest)
+    value = known + unknown + (1 - p.sum(-1, keepdim=True) - others * rest)
     if entropy:
-        soft_value = soft_value - (p * log_p).sum(-1, keepdim=True) - others * rest * log_rest
-    weight = soft * temperature
-    return _with_hard(soft_value, (weight / of_q) * q - weight * rest, z, highest, hard)
+        value = value - (p * log_p).sum(-1, keepdim=True) - others * rest * log_rest
+    return _with_hard((soft * value).sum(), gradient, z, highest, hard, labelled)
 
 
-def working_dtype(student: Tensor) -> torch.dtype:
-    """What the forms compute in: float32, or the student's dtype where it is wider."""
-    return torch.promote_types(student.dtype, torch.float32)
-
-
-def _with_hard(soft: Tensor, gradient: Tensor, z: Tensor, highest: Tensor, hard: Tensor | None) -> Rows:
-    if hard is None:
-        return Rows(soft, gradient)
+def _with_hard(soft: Tensor, gradient: Tensor, z: Tensor, highest: Tensor, hard: Tensor | None, labelled: Tensor | None) -> Found:
+    if hard is None or labelled is None:
+        return Found(soft, None, gradient)
     e = z.exp()
     total = e.sum(-1, keepdim=True)
-    return Rows(soft, gradient + (hard / total) * e, total.log(), highest)
+    return Found(soft, (hard * (total.log() - (labelled - highest))).sum(), gradient + (hard / total) * e)
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What the forms compute in for numbers of this dtype: float32, or the dtype itself where it is wider."""
+    return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else torch.float32
 
 
 def _shifted(values: Tensor) -> tuple[Tensor, Tensor]:
     """The row's highest taken off, and that highest."""
-    wide = values.to(working_dtype(values) if values.is_floating_point() else torch.float32)
+    wide = values.to(working_dtype(values.dtype))
     highest = wide.amax(-1, keepdim=True)
     return wide - highest, highest
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import ResourceError, UsageError
-from darkknowledge.objective._closed_form import Rows
+from darkknowledge.objective._closed_form import Found, working_dtype
 
 Compile = Literal["auto", "on", "off"]
 
@@ -26,7 +26,7 @@ CHUNK = {"cpu": 1 << 15}
 
 LARGE_CHUNK = 1 << 26
 
-Form = Callable[..., Rows]
+Form = Callable[..., Found]
 
 
 class Evaluation:
@@ -49,7 +49,7 @@ class Evaluation:
         """So many examples will come in all."""
         self.compile, self._ahead = compile, examples
 
-    def __call__(self, form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Rows:
+    def __call__(self, form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
         """``form`` of the student's logits (B, C), the teacher's parts with a row for each example, the temperature, the terms' weights (B, 1)."""
         if self._compiles(student):
             try:
@@ -75,28 +75,27 @@ class Evaluation:
         logging.getLogger(__name__).warning("the objective is not compiled: %s", reason)
 
 
-def _in_chunks(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Rows:
+def _in_chunks(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
     """As it stands. The (B, C) parts of a chunk stay in the cache, so the passes over them cost little."""
     rows = max(1, CHUNK.get(student.device.type, LARGE_CHUNK) // student.shape[1])
     if len(student) <= rows:
         return form(student, *teacher, *weights, **flags)
-    temperature, *columns = weights
-    gradient = torch.empty_like(student, dtype=torch.promote_types(student.dtype, torch.float32))
-    found = []
+    parts = (student, *teacher, *weights)
+    gradient = torch.empty_like(student, dtype=working_dtype(student.dtype))
+    sums = []
     for start in range(0, len(student), rows):
-        part = slice(start, start + rows)
-        cut = [None if each is None else each[part] for each in (student, *teacher, *columns)]
-        chunk = form(*cut[: 1 + len(teacher)], temperature, *cut[1 + len(teacher) :], **flags)
-        gradient[part] = chunk.gradient
-        found.append((chunk.soft, chunk.log_partition, chunk.highest))
-    soft, *hard = zip(*found, strict=True)
-    return Rows(torch.cat(soft), gradient, *(None if column[0] is None else torch.cat(column) for column in hard))
+        chunk = slice(start, start + rows)
+        found = form(*(part if part is None or not part.ndim else part[chunk] for part in parts), **flags)
+        gradient[chunk] = found.gradient
+        sums.append((found.soft, found.hard))
+    soft, hard = zip(*sums, strict=True)
+    return Found(torch.stack(soft).sum(), None if hard[0] is None else torch.stack(hard).sum(), gradient)
 
 
-_CODE: dict[Hashable, Callable[..., Rows]] = {}
+_CODE: dict[Hashable, Callable[..., Found]] = {}
 
 
-def _compiled(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Rows:
+def _compiled(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
     """By code compiled for these classes, dtypes and parts, and for any number of examples."""
     parts = (student, *teacher, *weights)
     key = (form, tuple(part if part is None else (part.dtype, part.shape[1:], part.device.type) for part in parts), tuple(flags.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor
 from darkknowledge.contract import Answer, Dense, Loss, Sparse
 from darkknowledge.errors import UsageError
 from darkknowledge.objective._checks import check_labels, check_logits, check_pair
-from darkknowledge.objective._closed_form import Rows, dense_form, sparse_form
-from darkknowledge.objective._divergence import exact_dtype
+from darkknowledge.objective._closed_form import dense_form, sparse_form, working_dtype
 from darkknowledge.objective._evaluation import Evaluation
 from darkknowledge.objective._schedule import Schedule
 from darkknowledge.objective._term import Term, labelled
@@ -69,41 +69,66 @@ class Fused:
         name, entry = self.soft
         answer = teacher.compact(entry.term.temperature) if hasattr(teacher, "compact") else Dense(teacher.logits(entry.term.temperature))
         _check(student, answer)
-        dtype = torch.promote_types(student.dtype, torch.float32)
-        temperature = torch.full((), entry.term.temperature, dtype=dtype, device=student.device)
-        soft = torch.full((len(student), 1), entry.weight(epoch), dtype=dtype, device=student.device) / counts[name].clamp_min(1)
-        hard = None
+        dtype = working_dtype(student.dtype)
+        temperature = _scalar(entry.term.temperature, dtype, student.device)
+        soft = _share(entry.weight(epoch), counts[name], dtype).expand(len(student), 1)
         if self.hard is not None:
             check_labels(student, labels)
-            share = self.hard[1].weight(epoch) / counts[self.hard[0]].clamp_min(1).to(dtype)
-            hard = _Hard.of(labels, share, cast(HardLabel, self.hard[1].term).label_smoothing)
+            share = _share(self.hard[1].weight(epoch), counts[self.hard[0]], dtype)
+            target = _Target(labels, share, cast(HardLabel, self.hard[1].term).label_smoothing)
 
         def work(detached: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+            hard = None if self.hard is None else target
             return _evaluate(detached, answer, temperature, soft, hard, evaluation, entropy=type(entry.term) is SoftCrossEntropy)
 
         total, soft_value, hard_value = _ClosedForm.apply(student, work, plain)
-        values = {name: soft_value} if self.hard is None else {name: soft_value, self.hard[0]: hard_value}
-        return Loss(total, values)
+        return Loss(total, {name: soft_value} if self.hard is None else {name: soft_value, self.hard[0]: hard_value})
+
+
+@lru_cache(maxsize=256)
+def _scalar(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number on the device, made once."""
+    return torch.full((), value, dtype=dtype, device=device)
+
+
+def _share(weight: float, count: Tensor, dtype: torch.dtype) -> Tensor:
+    """The weight of one example of ``count``, a scalar."""
+    return _scalar(weight, dtype, count.device) / count.clamp_min(1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Hard:
-    """The hard term's labels, (B,) classes or (B, C) shares, its weights (B, 1), 0 where there is no label, what the smoothed labels of each
-    example sum to times that (B, 1), and ε.
-    """
+class _Target:
+    """The hard term's labels, (B,) classes or (B, C) shares, the weight of a labelled example, and ε; y are the labels with ε spread over all."""
 
     labels: Tensor
-    weight: Tensor
-    whole: Tensor
+    share: Tensor
     smoothing: float
 
-    @classmethod
-    def of(cls, labels: Tensor, share: Tensor, smoothing: float) -> _Hard:
-        """For a weight of each labelled example, a scalar."""
-        weight = labelled(labels)[:, None] * share
-        if not labels.is_floating_point():
-            return cls(labels, weight, weight, smoothing)
-        return cls(labels, weight, weight * ((1 - smoothing) * labels.sum(-1, keepdim=True) + smoothing), smoothing)
+    def weights(self) -> Tensor:
+        """Of each example (B, 1), 0 where there is no label."""
+        return labelled(self.labels)[:, None] * self.share
+
+    def logit(self, student: Tensor) -> Tensor:
+        """Σ y z / Σ y (B, 1)."""
+        if self.labels.is_floating_point():
+            met = (self.labels * student).sum(-1, keepdim=True) / self.labels.sum(-1, keepdim=True).clamp_min(1e-30)
+        else:
+            met = student.gather(1, self.classes)
+        return (1 - self.smoothing) * met + self.smoothing * student.mean(-1, keepdim=True) if self.smoothing else met
+
+    def take_off(self, gradient: Tensor, weights: Tensor) -> None:
+        """Subtract the weighted y from the gradient (B, C), in place."""
+        if self.labels.is_floating_point():
+            gradient.sub_((1 - self.smoothing) * weights * self.labels)
+        else:
+            gradient.scatter_add_(1, self.classes, (self.smoothing - 1) * weights)
+        if self.smoothing:
+            gradient.sub_(weights * (self.smoothing / gradient.shape[1]))
+
+    @property
+    def classes(self) -> Tensor:
+        """(B, 1), any class where there is no label."""
+        return self.labels.clamp_min(0)[:, None].long()
 
 
 def _check(student: Tensor, answer: Dense | Sparse) -> None:
@@ -114,41 +139,20 @@ def _check(student: Tensor, answer: Dense | Sparse) -> None:
 
 
 def _evaluate(
-    student: Tensor, answer: Dense | Sparse, temperature: Tensor, soft: Tensor, hard: _Hard | None, evaluation: Evaluation, *, entropy: bool
+    student: Tensor, answer: Dense | Sparse, temperature: Tensor, soft: Tensor, hard: _Target | None, evaluation: Evaluation, *, entropy: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradient (B, C), and the weighted terms."""
-    weights = (temperature, soft, None if hard is None else hard.whole)
+    weights, logit = (None, None) if hard is None else (hard.weights(), hard.logit(student))
+    parts = (temperature, soft, weights, logit)
     if isinstance(answer, Dense):
-        rows = evaluation(dense_form, student, (answer.values.detach(), answer.scale), *weights, entropy=entropy)
-        gradient = rows.gradient
+        found = evaluation(dense_form, student, (answer.values.detach(), answer.scale), *parts, entropy=entropy)
     else:
         kept = student.gather(1, answer.ids)
-        rows = evaluation(sparse_form, student, (kept, answer.log_p, answer.log_rest), *weights, entropy=entropy)
-        gradient = rows.gradient.scatter_add_(1, answer.ids, soft * temperature * (answer.log_rest.exp() - answer.log_p.exp()))
-    value = temperature.square() * _summed(soft * rows.soft)
-    return gradient, value, None if hard is None else _hard_part(student, hard, rows)
-
-
-def _hard_part(student: Tensor, hard: _Hard, rows: Rows) -> Tensor:
-    """The hard term's value, Σ h (log Σ exp(z) − Σ y z); what the labels y add to the gradient is added in place."""
-    assert rows.log_partition is not None
-    assert rows.highest is not None
-    if hard.labels.is_floating_point():
-        rows.gradient.sub_((1 - hard.smoothing) * hard.weight * hard.labels)
-        met = (hard.labels * (student - rows.highest)).sum(-1, keepdim=True)
-    else:
-        classes = hard.labels.clamp_min(0)[:, None].long()
-        rows.gradient.scatter_add_(1, classes, (hard.smoothing - 1) * hard.weight)
-        met = student.gather(1, classes) - rows.highest
-    if hard.smoothing:
-        rows.gradient.sub_(hard.weight * hard.smoothing / student.shape[1])
-        met = (1 - hard.smoothing) * met + hard.smoothing * (student - rows.highest).mean(-1, keepdim=True)
-    return _summed(hard.whole * rows.log_partition - hard.weight * met)
-
-
-def _summed(column: Tensor) -> Tensor:
-    """The sum of (B, 1), added up in `exact_dtype`."""
-    return column.sum(dtype=exact_dtype(column.device)).to(column.dtype)
+        found = evaluation(sparse_form, student, (kept, answer.log_p, answer.log_rest), *parts, entropy=entropy)
+        found.gradient.scatter_add_(1, answer.ids, soft * temperature * (answer.log_rest.exp() - answer.log_p.exp()))
+    if hard is not None and weights is not None:
+        hard.take_off(found.gradient, weights)
+    return found.gradient, found.soft * temperature.square(), found.hard
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -179,7 +183,8 @@ class _ClosedForm(torch.autograd.Function):
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available and torch.is_autocast_enabled(device) else nullcontext()
 
 
 def _graph_is_kept() -> bool:
