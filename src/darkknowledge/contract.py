@@ -68,6 +68,14 @@ class Dense:
     values: Tensor
     scale: Tensor | None = None
 
+    def logits(self, temperature: float = 1.0) -> Tensor:
+        """Those logits, the same for every temperature: it is an `Answer` of its own."""
+        return self.values if self.scale is None else self.values * self.scale
+
+    def compact(self, temperature: float) -> Dense:
+        """Itself."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Sparse:

@@ -79,13 +79,22 @@ def check_pair(student: Tensor, teacher: Tensor, what: str = "teacher logits") -
         UsageError: it has another shape, or either is no floating-point (B, C).
     """
     check_logits(student)
+    check_same_shape(student, teacher, what)
+    check_logits(teacher, what)
+
+
+def check_same_shape(student: Tensor, teacher: Tensor, what: str = "teacher logits") -> None:
+    """The part of `check_pair` that holds for stored numbers of any dtype, too.
+
+    Raises:
+        UsageError: the shapes differ.
+    """
     if student.shape != teacher.shape:
         raise UsageError(
             f"student logits have shape {tuple(student.shape)} and {what} {tuple(teacher.shape)}",
             why="each example needs the same classes, in the same order, from both; nothing is broadcast",
             fix="give the student the teacher's number of classes, and both the same batch",
         )
-    check_logits(teacher, what)
 
 
 def check_probabilities(probabilities: Tensor, what: str) -> None:

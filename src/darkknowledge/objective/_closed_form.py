@@ -33,7 +33,7 @@ SMALL = 0.05
 
 
 class Found(NamedTuple):
-    """What a closed form finds: the soft term's sum without T², the hard term's where there is one, and the gradient (B, C) but for what single
+    """What a closed form finds: the soft term's sum, the hard term's where there is one, and the gradient (B, C) but for what single
     classes add to it.
     """
 
@@ -53,8 +53,8 @@ def dense_form(
     *,
     entropy: bool,
 ) -> Found:
-    r"""For a teacher with a number for each class: :math:`\sum_b s_b \mathrm{KL}_b`, the hard term :math:`\sum_b h_b (\log \sum_i e^{z_{bi}} - l_b)`,
-    and the gradient of T² times the former plus the latter, for constant l.
+    r"""For a teacher with a number for each class: :math:`\sum_b s_b T^2 \mathrm{KL}_b`, the hard term
+    :math:`\sum_b h_b (\log \sum_i e^{z_{bi}} - l_b)`, and the gradient of both together for constant l.
 
     Args:
         student: z (B, C).
@@ -66,10 +66,10 @@ def dense_form(
         labelled: the logit l of each example's label (B, 1), with mixed or smoothed labels their mean.
         entropy: whether the soft value is the cross-entropy, KL plus the entropy of p.
     """
-    z, highest = _shifted(student)
+    z, highest = shifted(student)
     rate = temperature.reciprocal()
     w = _bounded(z * rate)
-    u = _bounded(_shifted(values)[0] * (rate if scale is None else scale * rate))
+    u = _bounded(shifted(values)[0] * (rate if scale is None else scale * rate))
     p, q = u.exp(), w.exp()
     of_p, of_q = p.sum(-1, keepdim=True), q.sum(-1, keepdim=True)
     per_p, per_q = of_p.reciprocal(), of_q.reciprocal()
@@ -89,7 +89,7 @@ def dense_form(
     divergence = torch.where(small, (grown / left).log1p(), mean + (of_q * per_p).log())
     if entropy:
         divergence = divergence + of_p.log() - (p * u).sum(-1, keepdim=True) * per_p
-    return _with_hard((soft * divergence).sum(), gradient, z, highest, hard, labelled)
+    return _with_hard((soft * divergence).sum() * temperature.square(), gradient, z, highest, hard, labelled)
 
 
 def sparse_form(
@@ -117,7 +117,7 @@ def sparse_form(
         labelled: see there.
         entropy: see there.
     """
-    z, highest = _shifted(student)
+    z, highest = shifted(student)
     rate = temperature.reciprocal()
     w = _bounded(z * rate)
     q = w.exp()
@@ -133,7 +133,7 @@ def sparse_form(
     value = known + unknown + (1 - p.sum(-1, keepdim=True) - others * rest)
     if entropy:
         value = value - (p * log_p).sum(-1, keepdim=True) - others * rest * log_rest
-    return _with_hard((soft * value).sum(), gradient, z, highest, hard, labelled)
+    return _with_hard((soft * value).sum() * temperature.square(), gradient, z, highest, hard, labelled)
 
 
 def _with_hard(soft: Tensor, gradient: Tensor, z: Tensor, highest: Tensor, hard: Tensor | None, labelled: Tensor | None) -> Found:
@@ -149,7 +149,7 @@ def working_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else torch.float32
 
 
-def _shifted(values: Tensor) -> tuple[Tensor, Tensor]:
+def shifted(values: Tensor) -> tuple[Tensor, Tensor]:
     """The row's highest taken off, and that highest."""
     wide = values.to(working_dtype(values.dtype))
     highest = wide.amax(-1, keepdim=True)

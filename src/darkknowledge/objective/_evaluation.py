@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import ResourceError, UsageError
-from darkknowledge.objective._closed_form import Found, working_dtype
+from darkknowledge.objective._closed_form import Found, dense_form, working_dtype
+from darkknowledge.objective._processor_form import processor_form
 
 Compile = Literal["auto", "on", "off"]
 
@@ -51,7 +52,7 @@ class Evaluation:
 
     def __call__(self, form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
         """``form`` of the student's logits (B, C), the teacher's parts with a row for each example, the temperature, the terms' weights (B, 1)."""
-        if self._compiles(student):
+        if self._compiles(student) and len(student) > 1:  # of a single row torch would make code of its own
             try:
                 return _compiled(form, student, teacher, *weights, **flags)
             except torch._dynamo.exc.TorchDynamoException as error:
@@ -77,6 +78,8 @@ class Evaluation:
 
 def _in_chunks(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
     """As it stands. The (B, C) parts of a chunk stay in the cache, so the passes over them cost little."""
+    if form is dense_form and student.device.type == "cpu":
+        form = processor_form
     rows = max(1, CHUNK.get(student.device.type, LARGE_CHUNK) // student.shape[1])
     if len(student) <= rows:
         return form(student, *teacher, *weights, **flags)
@@ -98,18 +101,21 @@ _CODE: dict[Hashable, Callable[..., Found]] = {}
 def _compiled(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
     """By code compiled for these classes, dtypes and parts, and for any number of examples."""
     parts = (student, *teacher, *weights)
-    key = (form, tuple(part if part is None else (part.dtype, part.shape[1:], part.device.type) for part in parts), tuple(flags.items()))
+    # All that compiled code depends on, so that torch need not compare it again at every call.
+    layout = tuple(None if part is None else (part.dtype, part.stride()) for part in parts)
+    key = (form, student.device, student.shape[1], layout, *flags.values())
     if key not in _CODE:
+        for part in parts:
+            if part is not None and part.ndim == 2:
+                torch._dynamo.maybe_mark_dynamic(part, 0)
         # A code object of its own, because torch counts compilations by that and gives up after eight.
-        own = FunctionType(form.__code__.replace(), form.__globals__, closure=form.__closure__)
-        own.__kwdefaults__ = getattr(form, "__kwdefaults__", None)
+        own = FunctionType(form.__code__.replace(), form.__globals__)
+        own.__kwdefaults__ = form.__kwdefaults__
         _CODE[key] = torch.compile(own, options=_options(student.device.type))
-    for part in parts:
-        if part is not None and part.ndim == 2:
-            torch._dynamo.maybe_mark_dynamic(part, 0)
     return _CODE[key](*parts, **flags)
 
 
 def _options(device: str) -> dict[str, Any]:
     """A multiplication and an addition may be one instruction: a sixth faster, and the rounding in between is none that the form relies on."""
-    return {"cpp.enable_floating_point_contract_flag": "fast"} if device == "cpu" else {}
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    return options | ({"cpp.enable_floating_point_contract_flag": "fast"} if device == "cpu" else {})

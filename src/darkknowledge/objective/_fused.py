@@ -13,8 +13,8 @@ from torch import Tensor
 
 from darkknowledge.contract import Answer, Dense, Loss, Sparse
 from darkknowledge.errors import UsageError
-from darkknowledge.objective._checks import check_labels, check_logits, check_pair
-from darkknowledge.objective._closed_form import dense_form, sparse_form, working_dtype
+from darkknowledge.objective._checks import check_labels, check_logits, check_same_shape
+from darkknowledge.objective._closed_form import Found, dense_form, sparse_form, working_dtype
 from darkknowledge.objective._evaluation import Evaluation
 from darkknowledge.objective._schedule import Schedule
 from darkknowledge.objective._term import Term, labelled
@@ -22,8 +22,8 @@ from darkknowledge.objective.hard_label import HardLabel
 from darkknowledge.objective.hinton import Hinton
 from darkknowledge.objective.soft_cross_entropy import SoftCrossEntropy
 
-Work = Callable[[Tensor], tuple[Tensor, Tensor, Tensor | None]]
-"""From detached student logits to the gradient and the two weighted terms."""
+Work = Callable[[Tensor], Found]
+"""From student logits to the two weighted terms and the gradient."""
 
 
 class Entry(Protocol):
@@ -75,9 +75,9 @@ class Fused:
         if self.hard is not None:
             check_labels(student, labels)
             share = _share(self.hard[1].weight(epoch), counts[self.hard[0]], dtype)
-            target = _Target(labels, share, cast(HardLabel, self.hard[1].term).label_smoothing)
+            target = _Target.of(labels, share, cast(HardLabel, self.hard[1].term).label_smoothing)
 
-        def work(detached: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        def work(detached: Tensor) -> Found:
             hard = None if self.hard is None else target
             return _evaluate(detached, answer, temperature, soft, hard, evaluation, entropy=type(entry.term) is SoftCrossEntropy)
 
@@ -103,6 +103,12 @@ class _Target:
     labels: Tensor
     share: Tensor
     smoothing: float
+    classes: Tensor
+    """(B, 1), any class where there is no label; of shares nothing."""
+
+    @classmethod
+    def of(cls, labels: Tensor, share: Tensor, smoothing: float) -> _Target:
+        return cls(labels, share, smoothing, labels if labels.is_floating_point() else labels.clamp_min(0)[:, None].long())
 
     def weights(self) -> Tensor:
         """Of each example (B, 1), 0 where there is no label."""
@@ -125,34 +131,31 @@ class _Target:
         if self.smoothing:
             gradient.sub_(weights * (self.smoothing / gradient.shape[1]))
 
-    @property
-    def classes(self) -> Tensor:
-        """(B, 1), any class where there is no label."""
-        return self.labels.clamp_min(0)[:, None].long()
-
 
 def _check(student: Tensor, answer: Dense | Sparse) -> None:
     if isinstance(answer, Dense):
-        check_pair(student, answer.values)
+        check_same_shape(student, answer.values)
+        if answer.scale is None:
+            check_logits(answer.values, "teacher logits")
     elif len(answer.ids) != len(student):
         raise UsageError(f"student logits are {len(student)} rows and the teacher's answers {len(answer.ids)}", fix="give both the same batch")
 
 
 def _evaluate(
     student: Tensor, answer: Dense | Sparse, temperature: Tensor, soft: Tensor, hard: _Target | None, evaluation: Evaluation, *, entropy: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> Found:
     """Gradient (B, C), and the weighted terms."""
     weights, logit = (None, None) if hard is None else (hard.weights(), hard.logit(student))
     parts = (temperature, soft, weights, logit)
     if isinstance(answer, Dense):
-        found = evaluation(dense_form, student, (answer.values.detach(), answer.scale), *parts, entropy=entropy)
+        found = evaluation(dense_form, student, (answer.values, answer.scale), *parts, entropy=entropy)
     else:
         kept = student.gather(1, answer.ids)
         found = evaluation(sparse_form, student, (kept, answer.log_p, answer.log_rest), *parts, entropy=entropy)
         found.gradient.scatter_add_(1, answer.ids, soft * temperature * (answer.log_rest.exp() - answer.log_p.exp()))
     if hard is not None and weights is not None:
         hard.take_off(found.gradient, weights)
-    return found.gradient, found.soft * temperature.square(), found.hard
+    return found
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -161,7 +164,7 @@ class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, student: Tensor, work: Work, plain: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         with _without_autocast(student.device.type):
-            gradient, soft, hard = work(student.detach())
+            soft, hard, gradient = work(student)
         # float16 cannot hold the small parts of a mean before they are scaled; bfloat16 has the range.
         ctx.gradient, ctx.plain = gradient if student.dtype == torch.float16 else gradient.to(student.dtype), plain
         ctx.save_for_backward(student)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -43,7 +44,7 @@ class Term(nn.Module, ABC):
         """Number of examples that count, a scalar on the labels' device: those with a label if the term needs labels, else all."""
         if "labels" in self.needs:
             return labelled(labels).sum()
-        return torch.full((), len(labels), device=labels.device)
+        return _number(len(labels), labels.device)
 
     def forward(self, student: Tensor, *targets: Tensor) -> Tensor:
         """Mean over the valid examples, a scalar; 0, with a graph, where there is none.
@@ -64,6 +65,12 @@ class Term(nn.Module, ABC):
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return self.formula()
+
+
+@lru_cache(maxsize=64)
+def _number(value: int, device: torch.device) -> Tensor:
+    """A whole number on the device, made once."""
+    return torch.full((), value, device=device)
 
 
 def mean(values: Tensor, count: Tensor) -> Tensor:

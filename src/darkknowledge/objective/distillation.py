@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.contract import IGNORED, Output
+from darkknowledge.contract import IGNORED, Dense
 from darkknowledge.errors import UsageError
 from darkknowledge.objective._checks import check_fraction, check_weight
 from darkknowledge.objective._evaluation import Compile
@@ -90,7 +90,7 @@ class DistillationLoss(nn.Module):
         """
         if labels is None:
             labels = torch.full((len(student),), IGNORED, device=student.device)
-        return self.mixture.loss(student, Output.single(teacher), labels, epoch=0.0).total
+        return self.mixture.loss(student, Dense(teacher), labels, epoch=0.0).total
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
