@@ -28,6 +28,7 @@ from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.teacher import Frozen, check_pairing
+from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import TransferSet
 
@@ -68,6 +69,7 @@ def evaluate(
     return evaluate_from(validate(EvaluateSettings, values), data=data, report=lambda line: None)
 
 
+@freed_memory_kept()
 def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, report: Report) -> list[Evaluation]:
     """`evaluate` with checked settings."""
     use_threads(settings.threads)

@@ -27,6 +27,7 @@ from darkknowledge.pipeline._materials import (
 from darkknowledge.pipeline._parts import USUAL
 from darkknowledge.pipeline._recording import Recording, codec_for, identify, record_rows
 from darkknowledge.pipeline.settings import RecordSettings, validate
+from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import Plan, TransferSet, require_place
@@ -78,6 +79,7 @@ def record(
     return record_from(validate(RecordSettings, values), teacher=answering, data=data if isinstance(data, Dataset) else None)
 
 
+@freed_memory_kept()
 def record_from(
     settings: RecordSettings, *, teacher: Teacher | None = None, data: Dataset | None = None, report: Report | None = None
 ) -> TransferSet | None:

@@ -21,6 +21,7 @@ from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
 from darkknowledge.training.batched import Batched, worth_batching
 from darkknowledge.training.learner import Fitted, Learner, Student
+from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.residency import reside
@@ -57,6 +58,7 @@ def fit(
     return outcome
 
 
+@freed_memory_kept()
 def fit_together(
     students: Sequence[Student], train: Examples, *, validation: Examples | None = None, teacher: Teacher | None = None
 ) -> list[Fitted | DivergedError]:

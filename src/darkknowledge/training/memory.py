@@ -1,0 +1,45 @@
+"""Freed memory is kept for the next step, instead of being given back to the system and fetched again page by page."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Their numbers in glibc's ``malloc.h``."""
+
+LARGEST = 32 << 20
+"""Bytes up to which glibc lets memory be kept at all; what is larger goes back at once."""
+
+CHOSEN_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
+"""Variables with which a user chooses how memory is allocated, or by whom."""
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep what this process frees, and return what is free at the end. Where the C library is not glibc, nothing happens.
+
+    A step on a processor frees its activations and allocates the same ones again. By glibc's defaults most of that goes through the system, which
+    clears every page anew: a tenth to a quarter of a step (``docs/speed.md``). The two options stay as they are set here, because glibc can't restore
+    its own; they hold for the whole process.
+    """
+    option, trim = _of_glibc("mallopt"), _of_glibc("malloc_trim")
+    if option is None or trim is None or any(os.environ.get(name) for name in CHOSEN_BY_USER):
+        yield
+        return
+    option(M_MMAP_THRESHOLD, LARGEST)
+    option(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    try:
+        library = ctypes.CDLL(None)
+        return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    except (OSError, TypeError, AttributeError):  # how Windows and others say that there is no such library
+        return None
