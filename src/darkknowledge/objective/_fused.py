@@ -179,10 +179,12 @@ class _ClosedForm(torch.autograd.Function):
                 (gradient,) = torch.autograd.grad(ctx.plain(student), student, scale, create_graph=True)
             return gradient, None, None
         gradient = ctx.gradient
-        if not _graph_is_kept():
-            del ctx.gradient  # nobody else needs it, so it is scaled where it is
-            return gradient.mul_(scale).to(student.dtype), None, None
-        return (gradient * scale).to(student.dtype), None, None
+        if _graph_is_kept():
+            return (gradient * scale).to(student.dtype), None, None
+        del ctx.gradient  # nobody else needs it, so it is scaled where it is
+        if not scale.is_cpu or scale.item() != 1:  # elsewhere looking would make the host wait
+            gradient.mul_(scale)
+        return gradient.to(student.dtype), None, None
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:

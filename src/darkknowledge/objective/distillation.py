@@ -48,7 +48,7 @@ class DistillationLoss(nn.Module):
         compile: ``on`` compiles the closed form in which value and gradient are computed (seconds at the first call, later two to ten times faster),
             ``off`` never does, and ``auto`` does after so many logits that it would have paid.
 
-    The gradient is computed along with the value, in float32 or wider; there is no second derivative.
+    Value and gradient are computed at once, in float32 or wider, and the backward pass scales the gradient; a second derivative is that of the terms.
 
     Raises:
         UsageError: a value out of its range, ``alpha`` together with the free form, or half of the free form.
