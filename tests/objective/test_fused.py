@@ -221,6 +221,17 @@ class Old:
         return self._logits
 
 
+def test_an_empty_batch_and_one_without_labels_cost_nothing_where_nothing_counts(way: str) -> None:
+    student, teacher, labels = draw()
+    empty = student[:0].clone().requires_grad_()
+    total = fused(temperature=4.0).loss(empty, Dense(teacher[:0]), labels[:0], epoch=0).total
+    total.backward()
+    assert total.item() == 0
+    found = fused(temperature=4.0).loss(student, Dense(teacher), torch.full_like(labels, IGNORED), epoch=0)
+    assert found.terms["hard"].item() == 0
+    assert found.total.item() == pytest.approx(0.8 * hinton(student, teacher, temperature=4.0).mean().item(), rel=1e-6)
+
+
 def test_an_answer_with_logits_alone_will_do() -> None:
     student, teacher, labels = draw()
     loss = fused(temperature=4.0)

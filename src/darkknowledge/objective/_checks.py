@@ -113,8 +113,11 @@ def check_probabilities(probabilities: Tensor, what: str) -> None:
         )
 
 
-def check_labels(student: Tensor, labels: Tensor) -> None:
+def check_labels(student: Tensor, labels: Tensor) -> bool:
     """Labels are integer (B,), each a class in [0, C) or `IGNORED`, or shares (B, C) of mixed pictures (the values on the CPU only, see above).
+
+    Returns:
+        Whether they are classes and known to be all there; not where nobody looks.
 
     Raises:
         UsageError: they are neither.
@@ -126,20 +129,27 @@ def check_labels(student: Tensor, labels: Tensor) -> None:
             f"integer class indices of shape ({len(student)},) are expected",
             fix=f"for mixed pictures give shares of shape {tuple(student.shape)}; for other probabilities use hard_label_from_probabilities",
         )
-    if _can_look(labels):
-        (_check_shares if mixed else _check_classes)(labels, student.shape[1])
+    if not _can_look(labels):
+        return False
+    if mixed:
+        _check_shares(labels, student.shape[1])
+        return False
+    return _check_classes(labels, student.shape[1])
 
 
-def _check_classes(labels: Tensor, classes: int) -> None:
-    low, high = labels.aminmax() if labels.numel() else (0, 0)
+def _check_classes(labels: Tensor, classes: int) -> bool:
+    if not len(labels):
+        return True
+    low, high = map(int, labels.aminmax())
     if low >= 0 and high < classes:
-        return
+        return True
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != IGNORED)]
     if len(wrong):
         raise UsageError(
             f"label {int(wrong[0])} is no class: the logits have {classes} classes, 0 to {classes - 1}",
             fix=f"number the classes from 0, and mark examples without a label with {IGNORED}",
         )
+    return False
 
 
 def _check_shares(labels: Tensor, classes: int) -> None:

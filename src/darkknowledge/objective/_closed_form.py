@@ -61,8 +61,8 @@ def dense_form(
         values: v (B, C) or what times ``scale`` (B, 1) is v, as `darkknowledge.contract.Dense` holds them.
         scale: see ``values``.
         temperature: T, a scalar.
-        soft: weight s of each example in the soft term (B, 1).
-        hard: weight h of each example in the hard term (B, 1); None where there is no hard term.
+        soft: weight s of each example in the soft term, (B, 1) or a scalar.
+        hard: weight h of each example in the hard term, likewise; None where there is no hard term.
         labelled: the logit l of each example's label (B, 1), with mixed or smoothed labels their mean.
         entropy: whether the soft value is the cross-entropy, KL plus the entropy of p.
     """

@@ -78,7 +78,7 @@ class Evaluation:
 
 def _in_chunks(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
     """As it stands. The (B, C) parts of a chunk stay in the cache, so the passes over them cost little."""
-    if form is dense_form and student.device.type == "cpu":
+    if form is dense_form and student.device.type == "cpu" and len(student):
         form = processor_form
     rows = max(1, CHUNK.get(student.device.type, LARGE_CHUNK) // student.shape[1])
     if len(student) <= rows:

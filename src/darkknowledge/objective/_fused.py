@@ -60,7 +60,7 @@ class Fused:
         labels: Tensor,
         *,
         epoch: float,
-        counts: Mapping[str, Tensor],
+        counts: Mapping[str, Tensor] | None,
         evaluation: Evaluation,
         plain: Callable[[Tensor], Tensor],
     ) -> Loss:
@@ -71,15 +71,15 @@ class Fused:
         _check(student, answer)
         dtype = working_dtype(student.dtype)
         temperature = _scalar(entry.term.temperature, dtype, student.device)
-        soft = _share(entry.weight(epoch), counts[name], dtype).expand(len(student), 1)
+        one = _scalar(float(max(len(student), 1)), dtype, student.device)
+        soft = _scalar(entry.weight(epoch), dtype, student.device) / (one if counts is None else counts[name].clamp_min(1))
+        target = None
         if self.hard is not None:
-            check_labels(student, labels)
-            share = _share(self.hard[1].weight(epoch), counts[self.hard[0]], dtype)
-            target = _Target.of(labels, share, cast(HardLabel, self.hard[1].term).label_smoothing)
+            given = None if counts is None else counts[self.hard[0]]
+            target = _Target.of(student, labels, self.hard[1].weight(epoch), cast(HardLabel, self.hard[1].term).label_smoothing, count=given)
 
         def work(detached: Tensor) -> Found:
-            hard = None if self.hard is None else target
-            return _evaluate(detached, answer, temperature, soft, hard, evaluation, entropy=type(entry.term) is SoftCrossEntropy)
+            return _evaluate(detached, answer, temperature, soft, target, evaluation, entropy=type(entry.term) is SoftCrossEntropy)
 
         total, soft_value, hard_value = _ClosedForm.apply(student, work, plain)
         return Loss(total, {name: soft_value} if self.hard is None else {name: soft_value, self.hard[0]: hard_value})
@@ -91,28 +91,32 @@ def _scalar(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.full((), value, dtype=dtype, device=device)
 
 
-def _share(weight: float, count: Tensor, dtype: torch.dtype) -> Tensor:
-    """The weight of one example of ``count``, a scalar."""
-    return _scalar(weight, dtype, count.device) / count.clamp_min(1)
-
-
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The hard term's labels, (B,) classes or (B, C) shares, the weight of a labelled example, and ε; y are the labels with ε spread over all."""
+    """The hard term's labels, (B,) classes or (B, C) shares; the weight of each example, (B, 1) with 0 where there is no label, or a scalar where all
+    have one; and ε. y are the labels with ε spread over all classes.
+    """
 
     labels: Tensor
-    share: Tensor
+    weights: Tensor
     smoothing: float
     classes: Tensor
     """(B, 1), any class where there is no label; of shares nothing."""
 
     @classmethod
-    def of(cls, labels: Tensor, share: Tensor, smoothing: float) -> _Target:
-        return cls(labels, share, smoothing, labels if labels.is_floating_point() else labels.clamp_min(0)[:, None].long())
+    def of(cls, student: Tensor, labels: Tensor, weight: float, smoothing: float, *, count: Tensor | None) -> _Target:
+        """For examples of ``count`` labelled ones, by default those that are labelled here.
 
-    def weights(self) -> Tensor:
-        """Of each example (B, 1), 0 where there is no label."""
-        return labelled(self.labels)[:, None] * self.share
+        Raises:
+            UsageError: the labels do not fit the student's logits.
+        """
+        all_labelled = check_labels(student, labels)
+        total = _scalar(weight, working_dtype(student.dtype), student.device)
+        if all_labelled:
+            return cls(labels, total / (len(labels) if count is None else count), smoothing, labels[:, None].long())
+        known = labelled(labels)
+        weights = known[:, None] * (total / (known.sum() if count is None else count).clamp_min(1))
+        return cls(labels, weights, smoothing, labels if labels.is_floating_point() else labels.clamp_min(0)[:, None].long())
 
     def logit(self, student: Tensor) -> Tensor:
         """Σ y z / Σ y (B, 1)."""
@@ -122,14 +126,14 @@ class _Target:
             met = student.gather(1, self.classes)
         return (1 - self.smoothing) * met + self.smoothing * student.mean(-1, keepdim=True) if self.smoothing else met
 
-    def take_off(self, gradient: Tensor, weights: Tensor) -> None:
+    def take_off(self, gradient: Tensor) -> None:
         """Subtract the weighted y from the gradient (B, C), in place."""
         if self.labels.is_floating_point():
-            gradient.sub_((1 - self.smoothing) * weights * self.labels)
+            gradient.sub_((1 - self.smoothing) * self.weights * self.labels)
         else:
-            gradient.scatter_add_(1, self.classes, (self.smoothing - 1) * weights)
+            gradient.scatter_add_(1, self.classes, ((self.smoothing - 1) * self.weights).expand(len(gradient), 1))
         if self.smoothing:
-            gradient.sub_(weights * (self.smoothing / gradient.shape[1]))
+            gradient.sub_(self.weights * (self.smoothing / gradient.shape[1]))
 
 
 def _check(student: Tensor, answer: Dense | Sparse) -> None:
@@ -145,7 +149,7 @@ def _evaluate(
     student: Tensor, answer: Dense | Sparse, temperature: Tensor, soft: Tensor, hard: _Target | None, evaluation: Evaluation, *, entropy: bool
 ) -> Found:
     """Gradient (B, C), and the weighted terms."""
-    weights, logit = (None, None) if hard is None else (hard.weights(), hard.logit(student))
+    weights, logit = (None, None) if hard is None else (hard.weights, hard.logit(student))
     parts = (temperature, soft, weights, logit)
     if isinstance(answer, Dense):
         found = evaluation(dense_form, student, (answer.values, answer.scale), *parts, entropy=entropy)
@@ -153,8 +157,8 @@ def _evaluate(
         kept = student.gather(1, answer.ids)
         found = evaluation(sparse_form, student, (kept, answer.log_p, answer.log_rest), *parts, entropy=entropy)
         found.gradient.scatter_add_(1, answer.ids, soft * temperature * (answer.log_rest.exp() - answer.log_p.exp()))
-    if hard is not None and weights is not None:
-        hard.take_off(found.gradient, weights)
+    if hard is not None:
+        hard.take_off(found.gradient)
     return found
 
 
@@ -188,8 +192,12 @@ class _ClosedForm(torch.autograd.Function):
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:
-    available = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if available and torch.is_autocast_enabled(device) else nullcontext()
+    return torch.autocast(device, enabled=False) if _has_autocast(device) and torch.is_autocast_enabled(device) else nullcontext()
+
+
+@lru_cache
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
 
 
 def _graph_is_kept() -> bool:

@@ -80,12 +80,11 @@ class Mixture:
         Raises:
             UsageError: a term needs a teacher and there is none, or shapes that do not fit.
         """
-        counts = self.counts(labels) if counts is None else counts
         if self._fused is None or teacher is None or _is_transformed():
-            return self._plain(student, teacher, labels, epoch, counts)
+            return self._plain(student, teacher, labels, epoch, counts or self.counts(labels))
 
         def plain(logits: Tensor) -> Tensor:
-            return self._plain(logits, teacher, labels, epoch, counts).total
+            return self._plain(logits, teacher, labels, epoch, counts or self.counts(labels)).total
 
         return self._fused.loss(student, teacher, labels, epoch=epoch, counts=counts, evaluation=self._evaluation, plain=plain)
 
