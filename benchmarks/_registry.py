@@ -29,6 +29,7 @@ TIMED = {
     "step": Benchmark("step.measure:measure", "step/results.json", "a training step beside the student alone and beside live teachers"),
     "end_to_end": Benchmark("end_to_end.measure:measure", "end_to_end/results.json", "five students of one teacher beside programs written by hand"),
     "students": Benchmark("students.measure:measure", "students/results.json", "several students in one go beside one by one"),
+    "memory": Benchmark("memory.measure:measure", "memory/results.json", "a step with freed memory kept beside the C library's defaults"),
     "profile": Benchmark("profile.measure:measure", "profile/results.json", "what a step of each kind spends its time on"),
     "growth": Benchmark("growth.measure:measure", "growth/results.json", "time and memory up to a million examples and 32,000 classes"),
     "gpu": Benchmark("gpu.measure:measure", "gpu/results.json", "the objective and a step on a GPU, with Liger beside them"),
