@@ -22,6 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from darkknowledge.contract import Sparse
+
 NEAR = 0.5
 """Where abs(y) is below it the polynomial holds."""
 
@@ -92,11 +94,37 @@ def dense_form(
     return _with_hard((soft * divergence).sum() * temperature.square(), gradient, z, highest, hard, labelled)
 
 
+class Passed(NamedTuple):
+    """What one pass over a student's logits finds for a sparse teacher, in columns (B, 1): Σ e^w and Σ w with w = (z − m) / T, the row's highest
+    logit m, and Σ e^(z − m) where there is a hard term; and the gradient (B, C) as if no class were known.
+    """
+
+    of_q: Tensor
+    exponents: Tensor
+    highest: Tensor
+    total: Tensor | None
+    gradient: Tensor
+
+
+def pass_over(student: Tensor, rest: Tensor, temperature: Tensor, soft: Tensor, hard: Tensor | None) -> Passed:
+    """The one pass for a teacher who gives every class the probability ``rest`` (B, 1); the others as in `dense_form`."""
+    z, highest = shifted(student)
+    w = _bounded(z * temperature.reciprocal())
+    q = w.exp()
+    of_q = q.sum(-1, keepdim=True)
+    weight = soft * temperature
+    gradient = (weight / of_q) * q - weight * rest
+    if hard is None:
+        return Passed(of_q, w.sum(-1, keepdim=True), highest, None, gradient)
+    e = z.exp()
+    total = e.sum(-1, keepdim=True)
+    return Passed(of_q, w.sum(-1, keepdim=True), highest, total, gradient + (hard / total) * e)
+
+
 def sparse_form(
-    student: Tensor,
+    found: Passed,
     kept: Tensor,
-    log_p: Tensor,
-    log_rest: Tensor,
+    known: Sparse,
     temperature: Tensor,
     soft: Tensor,
     hard: Tensor | None,
@@ -104,36 +132,32 @@ def sparse_form(
     *,
     entropy: bool,
 ) -> Found:
-    """For a teacher of whom k classes are known; no (B, C) of his is made. At the kept classes the gradient is still that of the others.
+    """For a teacher of whom k classes are known, after one pass; no (B, C) of his is made. The gradient is set right at the known classes, in place.
 
     Args:
-        student: z (B, C).
-        kept: z at the kept classes (B, k).
-        log_p: log p of the kept classes (B, k), `darkknowledge.contract.Sparse`.
-        log_rest: log p of each other class (B, 1).
+        found: what `pass_over` found with the probability of an unknown class.
+        kept: the student's logits of the known classes (B, k).
+        known: the teacher's.
         temperature: as in `dense_form`, and so are the others.
         soft: see there.
         hard: see there.
         labelled: see there.
         entropy: see there.
     """
-    z, highest = shifted(student)
-    rate = temperature.reciprocal()
-    w = _bounded(z * rate)
-    q = w.exp()
-    of_q, all_w = q.sum(-1, keepdim=True), w.sum(-1, keepdim=True)
-    weight = soft * temperature
-    gradient = (weight / of_q) * q - weight * log_rest.exp()
-    log_of_q = of_q.log()
-    kept = _bounded((kept.to(z.dtype) - highest) * rate)
-    p, rest, others = log_p.exp(), log_rest.exp(), student.shape[-1] - log_p.shape[-1]
-    known = (p * (log_p - kept + log_of_q)).sum(-1, keepdim=True)
-    unknown = rest * (others * (log_rest + log_of_q) - (all_w - kept.sum(-1, keepdim=True)))
+    p, rest, others = known.log_p.exp(), known.log_rest.exp(), found.gradient.shape[1] - known.ids.shape[1]
+    kept = _bounded((kept.to(p.dtype) - found.highest) / temperature)
+    log_of_q = found.of_q.log()
+    value = (p * (known.log_p - kept + log_of_q)).sum(-1, keepdim=True)
+    value = value + rest * (others * (known.log_rest + log_of_q) - (found.exponents - kept.sum(-1, keepdim=True)))
     # One less the sum of p, which rounding leaves: q sums to one, and so the value does not feel it to first order.
-    value = known + unknown + (1 - p.sum(-1, keepdim=True) - others * rest)
+    value = value + (1 - p.sum(-1, keepdim=True) - others * rest)
     if entropy:
-        value = value - (p * log_p).sum(-1, keepdim=True) - others * rest * log_rest
-    return _with_hard((soft * value).sum() * temperature.square(), gradient, z, highest, hard, labelled)
+        value = value - (p * known.log_p).sum(-1, keepdim=True) - others * rest * known.log_rest
+    found.gradient.scatter_add_(1, known.ids, soft * temperature * (rest - p))
+    value = (soft * value).sum() * temperature.square()
+    if hard is None or labelled is None or found.total is None:
+        return Found(value, None, found.gradient)
+    return Found(value, (hard * (found.total.log() - (labelled - found.highest))).sum(), found.gradient)
 
 
 def _with_hard(soft: Tensor, gradient: Tensor, z: Tensor, highest: Tensor, hard: Tensor | None, labelled: Tensor | None) -> Found:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from darkknowledge.errors import ResourceError, UsageError
-from darkknowledge.objective._closed_form import Found, dense_form, working_dtype
+from darkknowledge.objective._closed_form import Found, Passed, dense_form, working_dtype
 from darkknowledge.objective._processor_form import processor_form
 
 Compile = Literal["auto", "on", "off"]
@@ -27,7 +27,7 @@ CHUNK = {"cpu": 1 << 15}
 
 LARGE_CHUNK = 1 << 26
 
-Form = Callable[..., Found]
+Result = TypeVar("Result", Found, Passed)
 
 
 class Evaluation:
@@ -50,14 +50,14 @@ class Evaluation:
         """So many examples will come in all."""
         self.compile, self._ahead = compile, examples
 
-    def __call__(self, form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
-        """``form`` of the student's logits (B, C), the teacher's parts with a row for each example, the temperature, the terms' weights (B, 1)."""
+    def __call__(self, form: Callable[..., Result], student: Tensor, /, *others: Tensor | None, **flags: bool) -> Result:
+        """``form`` of the student's logits (B, C) and what goes with them: tensors with a row for each example, or scalars."""
         if self._compiles(student) and len(student) > 1:  # of a single row torch would make code of its own
             try:
-                return _compiled(form, student, teacher, *weights, **flags)
+                return _compiled(form, student, *others, **flags)
             except torch._dynamo.exc.TorchDynamoException as error:
                 self._give_up(error)
-        return _in_chunks(form, student, teacher, *weights, **flags)
+        return _in_chunks(form, student, *others, **flags)
 
     def _compiles(self, student: Tensor) -> bool:
         if self.compile != "auto":
@@ -76,31 +76,38 @@ class Evaluation:
         logging.getLogger(__name__).warning("the objective is not compiled: %s", reason)
 
 
-def _in_chunks(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
+def _in_chunks(form: Callable[..., Result], student: Tensor, /, *others: Tensor | None, **flags: bool) -> Result:
     """As it stands. The (B, C) parts of a chunk stay in the cache, so the passes over them cost little."""
-    if form is dense_form and student.device.type == "cpu" and len(student):
-        form = processor_form
+    run: Callable[..., Any] = form
+    if run is dense_form and student.device.type == "cpu" and len(student):
+        run = processor_form
     rows = max(1, CHUNK.get(student.device.type, LARGE_CHUNK) // student.shape[1])
     if len(student) <= rows:
-        return form(student, *teacher, *weights, **flags)
-    parts = (student, *teacher, *weights)
+        return run(student, *others, **flags)  # type: ignore[no-any-return]
     gradient = torch.empty_like(student, dtype=working_dtype(student.dtype))
-    sums = []
+    found = []
     for start in range(0, len(student), rows):
         chunk = slice(start, start + rows)
-        found = form(*(part if part is None or not part.ndim else part[chunk] for part in parts), **flags)
-        gradient[chunk] = found.gradient
-        sums.append((found.soft, found.hard))
-    soft, hard = zip(*sums, strict=True)
-    return Found(torch.stack(soft).sum(), None if hard[0] is None else torch.stack(hard).sum(), gradient)
+        found.append(run(student[chunk], *(part if part is None or not part.ndim else part[chunk] for part in others), **flags))
+        gradient[chunk] = found[-1].gradient
+    *columns, _ = zip(*found, strict=True)
+    return type(found[0])(*(_together(column) for column in columns), gradient)  # type: ignore[no-any-return]
 
 
-_CODE: dict[Hashable, Callable[..., Found]] = {}
+def _together(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    """Sums of chunks as one, columns one after the other."""
+    there = [part for part in parts if part is not None]
+    if not there:
+        return None
+    return torch.stack(there).sum() if not there[0].ndim else torch.cat(there)
 
 
-def _compiled(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *weights: Tensor | None, **flags: bool) -> Found:
+_CODE: dict[Hashable, Callable[..., Any]] = {}
+
+
+def _compiled(form: Callable[..., Result], student: Tensor, /, *others: Tensor | None, **flags: bool) -> Result:
     """By code compiled for these classes, dtypes and parts, and for any number of examples."""
-    parts = (student, *teacher, *weights)
+    parts = (student, *others)
     # All that compiled code depends on, so that torch need not compare it again at every call.
     layout = tuple(None if part is None else (part.dtype, part.stride()) for part in parts)
     key = (form, student.device, student.shape[1], layout, *flags.values())
@@ -109,10 +116,10 @@ def _compiled(form: Form, student: Tensor, teacher: tuple[Tensor | None, ...], *
             if part is not None and part.ndim == 2:
                 torch._dynamo.maybe_mark_dynamic(part, 0)
         # A code object of its own, because torch counts compilations by that and gives up after eight.
+        assert isinstance(form, FunctionType)
         own = FunctionType(form.__code__.replace(), form.__globals__)
-        own.__kwdefaults__ = form.__kwdefaults__
         _CODE[key] = torch.compile(own, options=_options(student.device.type))
-    return _CODE[key](*parts, **flags)
+    return _CODE[key](*parts, **flags)  # type: ignore[no-any-return]
 
 
 def _options(device: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from darkknowledge.contract import Answer, Dense, Loss, Sparse
 from darkknowledge.errors import UsageError
 from darkknowledge.objective._checks import check_labels, check_logits, check_same_shape
-from darkknowledge.objective._closed_form import Found, dense_form, sparse_form, working_dtype
+from darkknowledge.objective._closed_form import Found, dense_form, pass_over, sparse_form, working_dtype
 from darkknowledge.objective._evaluation import Evaluation
 from darkknowledge.objective._schedule import Schedule
 from darkknowledge.objective._term import Term, labelled
@@ -150,13 +150,11 @@ def _evaluate(
 ) -> Found:
     """Gradient (B, C), and the weighted terms."""
     weights, logit = (None, None) if hard is None else (hard.weights, hard.logit(student))
-    parts = (temperature, soft, weights, logit)
     if isinstance(answer, Dense):
-        found = evaluation(dense_form, student, (answer.values, answer.scale), *parts, entropy=entropy)
+        found = evaluation(dense_form, student, answer.values, answer.scale, temperature, soft, weights, logit, entropy=entropy)
     else:
-        kept = student.gather(1, answer.ids)
-        found = evaluation(sparse_form, student, (kept, answer.log_p, answer.log_rest), *parts, entropy=entropy)
-        found.gradient.scatter_add_(1, answer.ids, soft * temperature * (answer.log_rest.exp() - answer.log_p.exp()))
+        passed = evaluation(pass_over, student, answer.log_rest.exp(), temperature, soft, weights)
+        found = sparse_form(passed, student.gather(1, answer.ids), answer, temperature, soft, weights, logit, entropy=entropy)
     if hard is not None:
         hard.take_off(found.gradient)
     return found
