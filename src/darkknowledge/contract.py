@@ -88,6 +88,10 @@ class Sparse:
     log_p: Tensor
     log_rest: Tensor
 
+    def to(self, dtype: torch.dtype) -> Sparse:
+        """The same in another floating-point dtype."""
+        return Sparse(self.ids, self.log_p.to(dtype), self.log_rest.to(dtype))
+
 
 class Answer(Protocol):
     """What a teacher says of a batch, at any temperature."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -307,7 +308,7 @@ def test_transforms_of_functions_look_through_it() -> None:
     [
         {"a": (Hinton(temperature=2.0), 1.0), "b": (Hinton(temperature=4.0), 1.0)},
         {"a": (Hinton(temperature=2.0), 1.0), "b": (LogitMatching(), 1.0)},
-        {"hard": (HardLabel(), 1.0)},
+        {"a": (HardLabel(), 1.0), "b": (HardLabel(label_smoothing=0.1), 1.0)},
     ],
 )
 def test_what_is_no_soft_and_hard_term_is_not_fused(terms: Any) -> None:
@@ -315,6 +316,82 @@ def test_what_is_no_soft_and_hard_term_is_not_fused(terms: Any) -> None:
     loss = Mixture(terms)
     total = loss.loss(student.requires_grad_(), Dense(teacher), labels, epoch=0).total
     assert "ClosedForm" not in type(total.grad_fn).__name__
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_labels_alone_are_computed_as_one_too(smoothing: float) -> None:
+    student, _, labels = draw(40, 300)
+    loss = Mixture({"hard": (HardLabel(label_smoothing=smoothing), 0.5)})
+    for given in (labels, shares(labels, 300)):
+        found, gradient = with_gradient(lambda z, y=given: loss.loss(z, None, y, epoch=0).total, student)
+        value, expected = with_gradient(lambda z, y=given: 0.5 * hard_label(z.double(), y, label_smoothing=smoothing).sum() / 39, student)
+        assert found.item() == pytest.approx(value.item(), rel=1e-6)
+        torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-8)
+
+
+KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("of_student", KINDS, ids=str)
+@pytest.mark.parametrize("of_teacher", KINDS, ids=str)
+@pytest.mark.parametrize("rows", [9, 4000])
+def test_student_and_teacher_may_be_of_any_kinds(way: str, of_student: torch.dtype, of_teacher: torch.dtype, rows: int) -> None:
+    student, teacher, labels = draw(rows)
+    student, teacher = student.to(of_student), teacher.to(of_teacher)
+    for given in (labels, shares(labels, 12).double()):
+        logits = student.clone().requires_grad_()
+        total = fused(temperature=4.0, smoothing=0.1).loss(logits, Dense(teacher), given, epoch=0).total
+        total.backward()
+        assert logits.grad is not None
+        assert (total.dtype, logits.grad.dtype) == (torch.promote_types(of_student, torch.float32), of_student)
+        value, expected = with_gradient(lambda z, y=given: plainly(z, teacher, y, temperature=4.0, smoothing=0.1), student.double())
+        assert total.item() == pytest.approx(value.item(), rel=2e-6)
+        near = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}[of_student]
+        assert (logits.grad.double() - expected).abs().max() <= near * expected.abs().max()
+
+
+def test_shares_that_do_not_quite_sum_to_one_are_weighed_as_the_term_weighs_them() -> None:
+    student, teacher, labels = draw()
+    uneven = 1.008 * shares(labels, 12)
+    found, gradient = with_gradient(lambda z: fused(temperature=4.0, smoothing=0.1).loss(z, Dense(teacher), uneven, epoch=0).total, student)
+    value, expected = with_gradient(lambda z: plainly(z, teacher, uneven, temperature=4.0, smoothing=0.1), student)
+    assert found.item() == pytest.approx(value.item(), rel=1e-6)
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_classes_may_be_bytes() -> None:
+    student, teacher, _ = draw(3, 200)
+    labels = torch.tensor([156, 3, 199], dtype=torch.uint8)
+    found = fused(temperature=4.0).loss(student, Dense(teacher), labels, epoch=0).total
+    assert found.item() == pytest.approx(plainly(student, teacher, labels.long(), temperature=4.0).item(), rel=1e-6)
+
+
+def test_hooks_of_the_logits_are_called_once_in_a_pass_that_is_differentiated_again() -> None:
+    student, teacher, labels = draw()
+    calls: list[int] = []
+    leaf = student.requires_grad_()
+    logits = leaf * 1.0
+    logits.register_hook(lambda gradient: calls.append(1))
+    (gradient,) = torch.autograd.grad(DistillationLoss()(logits, teacher, labels), leaf, create_graph=True)
+    assert calls == [1]
+    assert gradient.requires_grad
+
+
+def test_what_was_called_within_a_mode_of_torch_leaves_nothing_behind() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    student, teacher, labels = draw(7, 9)
+    labels = labels.clamp_min(0)
+    loss = DistillationLoss(3.21)
+    with FakeTensorMode() as mode, torch.no_grad():
+        loss(*(mode.from_tensor(part).to("meta") for part in (student, teacher, labels)))
+    assert DistillationLoss(3.21)(student, teacher, labels).isfinite()
+
+
+def test_a_mixture_that_was_told_how_stays_with_it() -> None:
+    loss = fused(temperature=2.0, compile="off")
+    loss.prepare(examples=10**12, compile="on")
+    assert loss._evaluation.compile == "off"
 
 
 def test_a_term_of_ones_own_that_derives_from_hinton_keeps_its_own_formula() -> None:
@@ -401,6 +478,23 @@ def test_compiled_it_is_the_same_for_every_batch_temperature_and_weight() -> Non
         torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-6, atol=0)
         torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-5, atol=1e-8)
     assert sum(form is closed_form.dense_form and classes == 30 for form, _, classes, *_ in evaluation._CODE) == 1
+
+
+@pytest.mark.slow
+def test_compiled_code_survives_more_threads_and_a_reset_of_the_compiler() -> None:
+    student, teacher, labels = draw(4096, 31)
+    expected = DistillationLoss(2.0, compile="off")(student, teacher, labels).item()
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, (os.cpu_count() or 1) + 2):
+            torch.set_num_threads(number)
+            assert DistillationLoss(2.0, compile="on")(student, teacher, labels).item() == pytest.approx(expected, rel=1e-6)
+    finally:
+        torch.set_num_threads(threads)
+    torch.compiler.reset()
+    for rows in (12, 5):
+        expected = DistillationLoss(2.0, compile="off")(student[:rows], teacher[:rows], labels[:rows]).item()
+        assert DistillationLoss(2.0, compile="on")(student[:rows], teacher[:rows], labels[:rows]).item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.slow

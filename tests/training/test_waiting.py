@@ -69,7 +69,7 @@ def steps_alone_may_not_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[i
     with monkeypatch.context() as patch:
         patch.setattr(Lockstep, "advance", watched)
         patch.setattr(AveragedModel, "update_parameters", counted)
-        patch.setattr(_checks, "_can_look", lambda tensor: False)  # as on a device: values are looked at on the processor alone, by design
+        patch.setattr(_checks, "can_look", lambda tensor: False)  # as on a device: values are looked at on the processor alone, by design
         yield taken
 
 

@@ -103,7 +103,7 @@ def check_probabilities(probabilities: Tensor, what: str) -> None:
     Raises:
         UsageError: a row is no distribution, as when logits were passed.
     """
-    if not _can_look(probabilities):
+    if not can_look(probabilities):
         return
     totals = probabilities.detach().sum(-1, dtype=torch.float64)
     if bool((probabilities < 0).any()) or bool(((totals - 1).abs() > 0.01).any()):
@@ -129,7 +129,7 @@ def check_labels(student: Tensor, labels: Tensor) -> bool:
             f"integer class indices of shape ({len(student)},) are expected",
             fix=f"for mixed pictures give shares of shape {tuple(student.shape)}; for other probabilities use hard_label_from_probabilities",
         )
-    if not _can_look(labels):
+    if not can_look(labels):
         return False
     if mixed:
         _check_shares(labels, student.shape[1])
@@ -170,6 +170,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _can_look(tensor: Tensor) -> bool:
+def can_look(tensor: Tensor) -> bool:
     """Whether its values can be read without waiting for a device or breaking a compiled graph."""
     return tensor.is_cpu and not torch.compiler.is_compiling()

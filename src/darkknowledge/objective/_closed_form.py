@@ -35,13 +35,21 @@ SMALL = 0.05
 
 
 class Found(NamedTuple):
-    """What a closed form finds: the soft term's sum, the hard term's where there is one, and the gradient (B, C) but for what single
+    """What a closed form finds: the soft term's sum and the hard term's, where there is one, and the gradient (B, C) but for what single
     classes add to it.
     """
 
-    soft: Tensor
+    soft: Tensor | None
     hard: Tensor | None
     gradient: Tensor
+
+
+def hard_form(student: Tensor, hard: Tensor, labelled: Tensor) -> Found:
+    """Labels alone; the arguments as in `dense_form`."""
+    z, highest = shifted(student, working_dtype(student.dtype))
+    e = z.exp()
+    total = e.sum(-1, keepdim=True)
+    return Found(None, (hard * (total.log() - (labelled - highest))).sum(), e * (hard / total))
 
 
 def dense_form(
@@ -68,10 +76,10 @@ def dense_form(
         labelled: the logit l of each example's label (B, 1), with mixed or smoothed labels their mean.
         entropy: whether the soft value is the cross-entropy, KL plus the entropy of p.
     """
-    z, highest = shifted(student)
+    z, highest = shifted(student, working_dtype(student.dtype))
     rate = temperature.reciprocal()
     w = _bounded(z * rate)
-    u = _bounded(shifted(values)[0] * (rate if scale is None else scale * rate))
+    u = _bounded(shifted(values, z.dtype)[0] * (rate if scale is None else scale.to(z.dtype) * rate))
     p, q = u.exp(), w.exp()
     of_p, of_q = p.sum(-1, keepdim=True), q.sum(-1, keepdim=True)
     per_p, per_q = of_p.reciprocal(), of_q.reciprocal()
@@ -108,7 +116,7 @@ class Passed(NamedTuple):
 
 def pass_over(student: Tensor, rest: Tensor, temperature: Tensor, soft: Tensor, hard: Tensor | None) -> Passed:
     """The one pass for a teacher who gives every class the probability ``rest`` (B, 1); the others as in `dense_form`."""
-    z, highest = shifted(student)
+    z, highest = shifted(student, working_dtype(student.dtype))
     w = _bounded(z * temperature.reciprocal())
     q = w.exp()
     of_q = q.sum(-1, keepdim=True)
@@ -169,13 +177,13 @@ def _with_hard(soft: Tensor, gradient: Tensor, z: Tensor, highest: Tensor, hard:
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What the forms compute in for numbers of this dtype: float32, or the dtype itself where it is wider."""
-    return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else torch.float32
+    """What the forms compute in for a student of this dtype, whatever the teacher's is: float32, or the dtype itself where it is wider."""
+    return torch.promote_types(dtype, torch.float32)
 
 
-def shifted(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The row's highest taken off, and that highest."""
-    wide = values.to(working_dtype(values.dtype))
+def shifted(values: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Values in that dtype with the row's highest taken off, and that highest."""
+    wide = values.to(dtype)
     highest = wide.amax(-1, keepdim=True)
     return wide - highest, highest
 

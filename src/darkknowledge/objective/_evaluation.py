@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import ResourceError, UsageError
+from darkknowledge.objective import _checks
 from darkknowledge.objective._closed_form import Found, Passed, dense_form, working_dtype
 from darkknowledge.objective._processor_form import processor_form
 
@@ -47,8 +48,15 @@ class Evaluation:
         self._seen = 0
 
     def expect(self, examples: int, compile: Compile) -> None:
-        """So many examples will come in all."""
-        self.compile, self._ahead = compile, examples
+        """So many examples will come in all; ``compile`` counts where this was made with ``auto``."""
+        self._ahead = examples
+        if self.compile == "auto":
+            self.compile = compile
+
+    def begin(self, student: Tensor) -> bool:
+        """Count the examples of a batch; whether it will be compiled."""
+        self._seen += len(student)
+        return self._compiles(student)
 
     def __call__(self, form: Callable[..., Result], student: Tensor, /, *others: Tensor | None, **flags: bool) -> Result:
         """``form`` of the student's logits (B, C) and what goes with them: tensors with a row for each example, or scalars."""
@@ -62,9 +70,7 @@ class Evaluation:
     def _compiles(self, student: Tensor) -> bool:
         if self.compile != "auto":
             return self.compile == "on"
-        examples, classes = student.shape
-        self._seen += examples
-        return (self._seen if self._ahead is None else self._ahead) * (classes + OVERHEAD) >= WORTH
+        return (self._seen if self._ahead is None else self._ahead) * (student.shape[1] + OVERHEAD) >= WORTH
 
     def _give_up(self, error: Exception) -> None:
         inner = getattr(error, "inner_exception", error)
@@ -79,7 +85,7 @@ class Evaluation:
 def _in_chunks(form: Callable[..., Result], student: Tensor, /, *others: Tensor | None, **flags: bool) -> Result:
     """As it stands. The (B, C) parts of a chunk stay in the cache, so the passes over them cost little."""
     run: Callable[..., Any] = form
-    if run is dense_form and student.device.type == "cpu" and len(student):
+    if run is dense_form and _checks.can_look(student) and len(student):
         run = processor_form
     rows = max(1, CHUNK.get(student.device.type, LARGE_CHUNK) // student.shape[1])
     if len(student) <= rows:
@@ -110,11 +116,11 @@ def _compiled(form: Callable[..., Result], student: Tensor, /, *others: Tensor |
     parts = (student, *others)
     # All that compiled code depends on, so that torch need not compare it again at every call.
     layout = tuple(None if part is None else (part.dtype, part.stride()) for part in parts)
-    key = (form, student.device, student.shape[1], layout, *flags.values())
+    key = (form, student.device, student.shape[1], layout, torch.get_num_threads(), *flags.values())
+    for part in parts:
+        if part is not None and part.ndim == 2:  # at every call: torch forgets its code when it is reset
+            torch._dynamo.maybe_mark_dynamic(part, 0)
     if key not in _CODE:
-        for part in parts:
-            if part is not None and part.ndim == 2:
-                torch._dynamo.maybe_mark_dynamic(part, 0)
         # A code object of its own, because torch counts compilations by that and gives up after eight.
         assert isinstance(form, FunctionType)
         own = FunctionType(form.__code__.replace(), form.__globals__)

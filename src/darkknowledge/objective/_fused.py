@@ -13,17 +13,18 @@ from torch import Tensor
 
 from darkknowledge.contract import Answer, Dense, Loss, Sparse
 from darkknowledge.errors import UsageError
-from darkknowledge.objective._checks import check_labels, check_logits, check_same_shape
-from darkknowledge.objective._closed_form import Found, dense_form, pass_over, sparse_form, working_dtype
+from darkknowledge.objective import _checks
+from darkknowledge.objective._closed_form import Found, dense_form, hard_form, pass_over, sparse_form, working_dtype
 from darkknowledge.objective._evaluation import Evaluation
 from darkknowledge.objective._schedule import Schedule
-from darkknowledge.objective._term import Term, labelled
+from darkknowledge.objective._target import Target
+from darkknowledge.objective._term import Term
 from darkknowledge.objective.hard_label import HardLabel
 from darkknowledge.objective.hinton import Hinton
 from darkknowledge.objective.soft_cross_entropy import SoftCrossEntropy
 
 Work = Callable[[Tensor], Found]
-"""From student logits to the two weighted terms and the gradient."""
+"""From student logits to the weighted terms and the gradient."""
 
 
 class Entry(Protocol):
@@ -37,9 +38,9 @@ class Entry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A soft term, perhaps with a hard one, each under its name."""
+    """A soft term, a hard one, or both, each under its name."""
 
-    soft: tuple[str, Entry]
+    soft: tuple[str, Entry] | None
     hard: tuple[str, Entry] | None
 
     @classmethod
@@ -51,12 +52,12 @@ class Fused:
             if kind is None or kind in kinds:
                 return None
             kinds[kind] = (name, entry)
-        return cls(kinds["soft"], kinds.get("hard")) if "soft" in kinds else None
+        return cls(kinds.get("soft"), kinds.get("hard"))
 
     def loss(
         self,
         student: Tensor,
-        teacher: Answer,
+        teacher: Answer | None,
         labels: Tensor,
         *,
         epoch: float,
@@ -65,96 +66,79 @@ class Fused:
         plain: Callable[[Tensor], Tensor],
     ) -> Loss:
         """As `Mixture.loss`; ``plain`` gives the total of student logits by plain autograd, for a second derivative."""
-        check_logits(student)
-        name, entry = self.soft
-        answer = teacher.compact(entry.term.temperature) if hasattr(teacher, "compact") else Dense(teacher.logits(entry.term.temperature))
-        _check(student, answer)
-        dtype = working_dtype(student.dtype)
-        temperature = _scalar(entry.term.temperature, dtype, student.device)
-        one = _scalar(float(max(len(student), 1)), dtype, student.device)
-        soft = _scalar(entry.weight(epoch), dtype, student.device) / (one if counts is None else counts[name].clamp_min(1))
-        target = None
+        _checks.check_logits(student)
+        compiled = evaluation.begin(student)
+        soft, target = None, None
+        if self.soft is not None:
+            soft = _Soft.of(*self.soft, student, teacher, epoch=epoch, counts=counts)
         if self.hard is not None:
-            given = None if counts is None else counts[self.hard[0]]
-            target = _Target.of(student, labels, self.hard[1].weight(epoch), cast(HardLabel, self.hard[1].term).label_smoothing, count=given)
+            name, entry = self.hard
+            weight = _scalar(entry.weight(epoch), working_dtype(student.dtype), student.device)
+            given, smoothing = None if counts is None else counts[name], cast(HardLabel, entry.term).label_smoothing
+            target = Target.of(student, labels, weight, smoothing, count=given, spread=compiled)
 
         def work(detached: Tensor) -> Found:
-            return _evaluate(detached, answer, temperature, soft, target, evaluation, entropy=type(entry.term) is SoftCrossEntropy)
+            return _evaluate(detached, soft, target, evaluation)
 
-        total, soft_value, hard_value = _ClosedForm.apply(student, work, plain)
-        return Loss(total, {name: soft_value} if self.hard is None else {name: soft_value, self.hard[0]: hard_value})
-
-
-@lru_cache(maxsize=256)
-def _scalar(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number on the device, made once."""
-    return torch.full((), value, dtype=dtype, device=device)
+        total, *values = _ClosedForm.apply(student, work, plain)
+        return Loss(total, {named[0]: value for named, value in zip((self.soft, self.hard), values, strict=True) if named is not None})
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """The hard term's labels, (B,) classes or (B, C) shares; the weight of each example, (B, 1) with 0 where there is no label, or a scalar where all
-    have one; and ε. y are the labels with ε spread over all classes.
-    """
+class _Soft:
+    """The soft term: the teacher's answer, the temperature, the weight of an example (scalars both), and whether the entropy of p is in its value."""
 
-    labels: Tensor
-    weights: Tensor
-    smoothing: float
-    classes: Tensor
-    """(B, 1), any class where there is no label; of shares nothing."""
+    answer: Dense | Sparse
+    temperature: Tensor
+    weight: Tensor
+    entropy: bool
 
     @classmethod
-    def of(cls, student: Tensor, labels: Tensor, weight: float, smoothing: float, *, count: Tensor | None) -> _Target:
-        """For examples of ``count`` labelled ones, by default those that are labelled here.
+    def of(cls, name: str, entry: Entry, student: Tensor, teacher: Answer | None, *, epoch: float, counts: Mapping[str, Tensor] | None) -> _Soft:
+        temperature = _checks.check_temperature(entry.term.temperature)
+        if teacher is None:
+            raise UsageError(f"the objective's term {name!r} needs a teacher, and there is none")
+        answer = teacher.compact(temperature) if hasattr(teacher, "compact") else Dense(teacher.logits(temperature))
+        _check(student, answer)
+        dtype, device = working_dtype(student.dtype), student.device
+        count = max(len(student), 1) if counts is None else counts[name].clamp_min(1)
+        weight = _scalar(entry.weight(epoch), dtype, device) / count
+        return cls(answer, _scalar(temperature, dtype, device), weight, entropy=type(entry.term) is SoftCrossEntropy)
 
-        Raises:
-            UsageError: the labels do not fit the student's logits.
-        """
-        all_labelled = check_labels(student, labels)
-        total = _scalar(weight, working_dtype(student.dtype), student.device)
-        if all_labelled:
-            return cls(labels, total / (len(labels) if count is None else count), smoothing, labels[:, None].long())
-        known = labelled(labels)
-        weights = known[:, None] * (total / (known.sum() if count is None else count).clamp_min(1))
-        return cls(labels, weights, smoothing, labels if labels.is_floating_point() else labels.clamp_min(0)[:, None].long())
 
-    def logit(self, student: Tensor) -> Tensor:
-        """Σ y z / Σ y (B, 1)."""
-        if self.labels.is_floating_point():
-            met = (self.labels * student).sum(-1, keepdim=True) / self.labels.sum(-1, keepdim=True).clamp_min(1e-30)
-        else:
-            met = student.gather(1, self.classes)
-        return (1 - self.smoothing) * met + self.smoothing * student.mean(-1, keepdim=True) if self.smoothing else met
+@lru_cache(maxsize=256)
+def _made_once(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.full((), value, dtype=dtype, device=device)
 
-    def take_off(self, gradient: Tensor) -> None:
-        """Subtract the weighted y from the gradient (B, C), in place."""
-        if self.labels.is_floating_point():
-            gradient.sub_((1 - self.smoothing) * self.weights * self.labels)
-        else:
-            gradient.scatter_add_(1, self.classes, ((self.smoothing - 1) * self.weights).expand(len(gradient), 1))
-        if self.smoothing:
-            gradient.sub_(self.weights * (self.smoothing / gradient.shape[1]))
+
+def _scalar(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number on the device, made once; anew where somebody watches or replaces what torch does, as that is no number to keep."""
+    watched = torch._C._len_torch_dispatch_stack() > 0
+    return torch.full((), value, dtype=dtype, device=device) if watched else _made_once(value, dtype, device)
 
 
 def _check(student: Tensor, answer: Dense | Sparse) -> None:
     if isinstance(answer, Dense):
-        check_same_shape(student, answer.values)
+        _checks.check_same_shape(student, answer.values)
         if answer.scale is None:
-            check_logits(answer.values, "teacher logits")
+            _checks.check_logits(answer.values, "teacher logits")
     elif len(answer.ids) != len(student):
         raise UsageError(f"student logits are {len(student)} rows and the teacher's answers {len(answer.ids)}", fix="give both the same batch")
 
 
-def _evaluate(
-    student: Tensor, answer: Dense | Sparse, temperature: Tensor, soft: Tensor, hard: _Target | None, evaluation: Evaluation, *, entropy: bool
-) -> Found:
+def _evaluate(student: Tensor, soft: _Soft | None, hard: Target | None, evaluation: Evaluation) -> Found:
     """Gradient (B, C), and the weighted terms."""
     weights, logit = (None, None) if hard is None else (hard.weights, hard.logit(student))
-    if isinstance(answer, Dense):
-        found = evaluation(dense_form, student, answer.values, answer.scale, temperature, soft, weights, logit, entropy=entropy)
+    if soft is None:
+        found = evaluation(hard_form, student, weights, logit)
+    elif isinstance(soft.answer, Dense):
+        answer = soft.answer
+        found = evaluation(dense_form, student, answer.values, answer.scale, soft.temperature, soft.weight, weights, logit, entropy=soft.entropy)
     else:
-        passed = evaluation(pass_over, student, answer.log_rest.exp(), temperature, soft, weights)
-        found = sparse_form(passed, student.gather(1, answer.ids), answer, temperature, soft, weights, logit, entropy=entropy)
+        known = soft.answer.to(working_dtype(student.dtype))
+        passed = evaluation(pass_over, student, known.log_rest.exp(), soft.temperature, soft.weight, weights)
+        kept = student.gather(1, known.ids)
+        found = sparse_form(passed, kept, known, soft.temperature, soft.weight, weights, logit, entropy=soft.entropy)
     if hard is not None:
         hard.take_off(found.gradient)
     return found
@@ -164,27 +148,29 @@ class _ClosedForm(torch.autograd.Function):
     """Student logits (B, C) to total and detached terms by ``work``, which finds the gradient too; ``plain`` is the total by plain autograd."""
 
     @staticmethod
-    def forward(ctx: Any, student: Tensor, work: Work, plain: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(ctx: Any, student: Tensor, work: Work, plain: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with _without_autocast(student.device.type):
             soft, hard, gradient = work(student)
         # float16 cannot hold the small parts of a mean before they are scaled; bfloat16 has the range.
         ctx.gradient, ctx.plain = gradient if student.dtype == torch.float16 else gradient.to(student.dtype), plain
         ctx.save_for_backward(student)
-        ctx.mark_non_differentiable(*(part for part in (soft, hard) if part is not None))
-        return soft.clone() if hard is None else soft + hard, soft, hard
+        there = [part for part in (soft, hard) if part is not None]
+        ctx.mark_non_differentiable(*there)
+        return there[0].clone() if len(there) == 1 else there[0] + there[1], soft, hard
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor, *terms: Any) -> tuple[Tensor, None, None]:
         (student,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants derivatives of this one
             with _without_autocast(student.device.type):
-                (gradient,) = torch.autograd.grad(ctx.plain(student), student, scale, create_graph=True)
+                alias = student.view_as(student)  # the hooks of the logits themselves are called when this returns
+                (gradient,) = torch.autograd.grad(ctx.plain(alias), alias, scale, create_graph=True)
             return gradient, None, None
         gradient = ctx.gradient
         if _graph_is_kept():
             return (gradient * scale).to(student.dtype), None, None
         del ctx.gradient  # nobody else needs it, so it is scaled where it is
-        if not scale.is_cpu or scale.item() != 1:  # elsewhere looking would make the host wait
+        if not (_checks.can_look(scale) and scale.item() == 1):
             gradient.mul_(scale)
         return gradient.to(student.dtype), None, None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from darkknowledge.objective._closed_form import Found, dense_form, shifted
+from darkknowledge.objective._closed_form import Found, dense_form, shifted, working_dtype
 
 FAR = 40.0
 """p e^y is q (1 + s) to the last digit up to here, as p has not come near the smallest number yet."""
@@ -30,8 +30,8 @@ def processor_form(
     entropy: bool,
 ) -> Found:
     """As `dense_form`: s = Σ p (e^y − 1 − y), KL = log(1 + s) and q − p = p (e^y − 1 − s) / (1 + s)."""
-    z, highest = shifted(student)
-    v = shifted(values)[0]
+    z, highest = shifted(student, working_dtype(student.dtype))
+    v = shifted(values, z.dtype)[0]
     v = v if scale is None else v.mul_(scale)
     rate = temperature.reciprocal()
     y = (z - v).mul_(rate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -44,7 +43,7 @@ class Term(nn.Module, ABC):
         """Number of examples that count, a scalar on the labels' device: those with a label if the term needs labels, else all."""
         if "labels" in self.needs:
             return labelled(labels).sum()
-        return _number(len(labels), labels.device)
+        return torch.full((), len(labels), device=labels.device)
 
     def forward(self, student: Tensor, *targets: Tensor) -> Tensor:
         """Mean over the valid examples, a scalar; 0, with a graph, where there is none.
@@ -67,12 +66,6 @@ class Term(nn.Module, ABC):
         return self.formula()
 
 
-@lru_cache(maxsize=64)
-def _number(value: int, device: torch.device) -> Tensor:
-    """A whole number on the device, made once."""
-    return torch.full((), value, device=device)
-
-
 def mean(values: Tensor, count: Tensor) -> Tensor:
     """The one reduction: the sum of a term's values over the number of examples that count, which may be those of a larger batch."""
     return values.sum() / count.clamp_min(1)
@@ -80,6 +73,8 @@ def mean(values: Tensor, count: Tensor) -> Tensor:
 
 def labelled(labels: Tensor) -> Tensor:
     """Which examples have a label, (B,) bool: of class indices (B,) those that are not `IGNORED`, of shares (B, C) those that are not all 0."""
+    if labels.dtype == torch.uint8:  # in which −100 would be class 156
+        return torch.ones_like(labels, dtype=torch.bool)
     return labels != IGNORED if labels.ndim == 1 else (labels != 0).any(-1)
 
 

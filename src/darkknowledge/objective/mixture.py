@@ -80,7 +80,7 @@ class Mixture:
         Raises:
             UsageError: a term needs a teacher and there is none, or shapes that do not fit.
         """
-        if self._fused is None or teacher is None or _is_transformed():
+        if self._fused is None or _is_transformed():
             return self._plain(student, teacher, labels, epoch, counts or self.counts(labels))
 
         def plain(logits: Tensor) -> Tensor:
@@ -97,9 +97,10 @@ class Mixture:
         return Loss(reduce(add, values.values()), {name: value.detach() for name, value in values.items()})
 
     def prepare(self, *, examples: int, compile: Compile) -> None:
-        """Say how many examples will come in all, so that the usual mixture, a soft term with or without a hard one, knows whether to compile itself.
+        """Say how many examples will come in all, so that the usual mixture, a soft and a hard term or one of them, knows whether to compile itself.
 
-        Unless this is called, it begins to when it has seen so many that compiling would have paid.
+        Unless this is called, it begins to when it has seen so many that compiling would have paid. A mixture made with ``compile`` on or off stays
+        with that.
         """
         self._evaluation.expect(examples, compile)
 
