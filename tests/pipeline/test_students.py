@@ -249,3 +249,23 @@ def test_a_folder_that_exists_is_not_written_into(runs: Path, tmp_path: Path) ->
 def test_other_students_are_no_resume(runs: Path, together: list[darkknowledge.Trained]) -> None:
     with pytest.raises(UsageError, match="the run to resume has students="):
         several(runs, together[0].path.parent, SEVERAL[:2], resume=True)
+
+
+@pytest.mark.parametrize("students", [["a"], [None], None, 3, ({} for _ in range(2))], ids=str)
+def test_what_is_no_list_of_mappings_is_refused_in_words(students: Any) -> None:
+    with pytest.raises(UsageError, match="no list of mappings"):
+        darkknowledge.distill_several(students, "runs/teacher")
+
+
+def test_a_student_may_have_two_free_weights_beside_a_base_with_alpha() -> None:
+    entries = [{"objective": {"hard_weight": 1.0, "soft_weight": 2.0}}, {"alpha": 0.3}]
+    settings = validate(DistillSettings, {"teacher": {"source": "runs/teacher"}, "students": entries})
+    free, fraction = (each.objective for each in students_of(settings).values())
+    assert (free.alpha, free.hard_weight, free.soft_weight) == (None, 1.0, 2.0)
+    assert (fraction.alpha, fraction.hard_weight, fraction.soft_weight) == (0.3, None, None)
+
+
+@pytest.mark.parametrize("name", ["run.json", "Transfer", "x" * 300])
+def test_a_name_that_cannot_be_a_folder_here_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="choose another"):
+        validate(DistillSettings, {"teacher": {"source": "runs/teacher"}, "students": [{"name": name}]})

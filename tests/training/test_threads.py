@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darkknowledge.training import threads
-from darkknowledge.training.threads import usable_threads, use_threads
+from darkknowledge.training.threads import threads_restored, usable_threads, use_threads
 
 EIGHT = {number: f"{number % 4},{number % 4 + 4}" for number in range(8)}
 """Four cores of two hyperthreads each."""
@@ -94,3 +94,10 @@ def test_quotas_of_the_older_kind_of_control_groups_count(tmp_path: Path) -> Non
 
 def test_this_machine_has_a_core() -> None:
     assert 1 <= usable_threads(threads._cores(), threads._quota()) <= (os.cpu_count() or 1)
+
+
+def test_a_run_leaves_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    with threads_restored():
+        torch.set_num_threads(before + 1)
+    assert torch.get_num_threads() == before

@@ -9,7 +9,7 @@ from typing import Any
 
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import DivergedError
+from darkknowledge.errors import DivergedError, UsageError
 from darkknowledge.model import Network
 from darkknowledge.pipeline._folders import open_folder
 from darkknowledge.pipeline._materials import as_settings, data_settings, teacher_settings
@@ -57,6 +57,9 @@ def distill_several(
 
         results = darkknowledge.distill_several([{"temperature": 2}, {"temperature": 8}], teacher="runs/teacher", data="mnist")
     """
+    given: object = students
+    if not isinstance(given, Sequence) or isinstance(given, str) or not all(isinstance(each, Mapping) for each in given):
+        raise UsageError(f"students={students!r} is no list of mappings", fix='write for example students=[{"temperature": 2}, {"temperature": 8}]')
     answering, described = teacher_settings(teacher, average=average, weights=weights, check=check)
     ready = [each.get("student") for each in students]
     settings = validate(

@@ -81,12 +81,12 @@ class StudentSettings(Section):
     def _fit_for_a_folder(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(r"\w[\w.,=+-]*", name):
             raise ValueError("the name of a folder is made of letters, digits and . , = + - _")
-        if name in TAKEN:
-            raise ValueError("something else lies beside the runs under this name, choose another")
+        if name is not None and (name.casefold() in TAKEN or len(name) > 200):
+            raise ValueError("something else lies beside the runs under this name, or it is too long: choose another")
         return name
 
 
-TAKEN = ("transfer",)
+TAKEN = ("transfer", "run.json", "config.yaml", "environment.json", "lock")
 """What lies beside the runs of several students."""
 
 
@@ -134,6 +134,9 @@ def _alone(base: Mapping[str, Any], entry: StudentSettings) -> dict[str, Any]:
     """The settings with what this student has of its own."""
     goal = entry.objective | {key: value for key, value in (("temperature", entry.temperature), ("alpha", entry.alpha)) if value is not None}
     seed = {} if entry.seed is None else {"seed": entry.seed}
+    # Alpha and the two weights are two ways to say the same.
+    other = ("alpha",) if {"hard_weight", "soft_weight"} & goal.keys() else ("hard_weight", "soft_weight") if "alpha" in goal else ()
+    goal = dict.fromkeys(other) | goal if _same_choice(base["objective"], goal) else goal
     return {
         **base,
         "student": _changed(base["student"], entry.student),
@@ -144,7 +147,11 @@ def _alone(base: Mapping[str, Any], entry: StudentSettings) -> dict[str, Any]:
 
 def _changed(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The options of ``own`` in the place of those of ``base``; those of another choice are its own alone."""
-    return {**base, **own} if own.get("name", base["name"]) == base["name"] else dict(own)
+    return {**base, **own} if _same_choice(base, own) else dict(own)
+
+
+def _same_choice(base: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    return bool(own.get("name", base["name"]) == base["name"])
 
 
 class NewTeacher(TeacherSettings):

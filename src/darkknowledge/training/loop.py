@@ -26,6 +26,7 @@ from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.residency import reside
 from darkknowledge.training.signals import StopRequest, stop_request
+from darkknowledge.training.threads import threads_restored
 from darkknowledge.training.validation import validate
 from darkknowledge.training.watching import Watcher
 
@@ -59,6 +60,7 @@ def fit(
 
 
 @freed_memory_kept()
+@threads_restored()
 def fit_together(
     students: Sequence[Student], train: Examples, *, validation: Examples | None = None, teacher: Teacher | None = None
 ) -> list[Fitted | DivergedError]:

@@ -7,7 +7,8 @@ and those that the quota stops make all of them wait. Two threads on the two hal
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 CHOSEN_BY_USER = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -23,6 +24,18 @@ def use_threads(wanted: int | None) -> None:
     elif not any(os.environ.get(name) for name in CHOSEN_BY_USER):
         # Only ever lower, so that a number that the calling program has set is obeyed too.
         torch.set_num_threads(min(torch.get_num_threads(), usable_threads(_cores(), _quota())))
+
+
+@contextmanager
+def threads_restored() -> Iterator[None]:
+    """Afterwards the calling program has as many threads as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def usable_threads(cores: Mapping[int, str], quota: float | None) -> int:
