@@ -11,6 +11,7 @@ the end, once for every student. Without and with shifts of at most two pixels.
 from __future__ import annotations
 
 import os
+import random
 import resource
 import shutil
 import subprocess
@@ -18,13 +19,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks._measuring import Run, Seconds, ratio
+from benchmarks._measuring import Noise, Run, Seconds, ratio, timed
+from benchmarks._measuring.noise import sort
 from benchmarks._measuring.process import ROOT
+from benchmarks._measuring.ratios import as_json
 from benchmarks.end_to_end.scoring import percent_wrong
 from benchmarks.end_to_end.textbook import ALPHA, BATCH, MOMENTUM, RATE, STUDENT, TEACHER, VALIDATION
 
@@ -62,19 +65,23 @@ def race(run: Run, folder: Path, teacher: Path, size: Size, transform: str) -> d
     assert run.data is not None
     seconds: dict[str, list[Seconds]] = {OURS: [], NAIVE: [], MATCHED: []}
     errors: dict[str, list[list[float]]] = {name: [] for name in seconds}
+    reference: list[Seconds] = []
     for number in range(max(1, run.repeats // 10)):
-        for name in list(seconds)[:: -1 if number % 2 else 1]:
+        for name in random.Random(number).sample(sorted(seconds), len(seconds)):
             out = folder / f"{name}-{number}"
+            reference.append(timed(sort, calls=10))
             took = lived(programs(name, out, alone(teacher, out), run.data, size, transform), folder.parent)
             seconds[name].append(took)
             errors[name].append([percent_wrong(path, run.data) for path in students(out, size)])
             run.note(f"{transform}, {name}: {took.processor:.1f} s of processor, {took.wall:.1f} s, test errors {errors[name][-1]} %")
-    return summary(seconds, errors, size)
+    noise = Noise.of(reference)
+    run.note(str(noise), loud=bool(noise.reasons))
+    return summary(seconds, errors, size) | {"noise": asdict(noise)}
 
 
 def summary(seconds: Mapping[str, Sequence[Seconds]], errors: Mapping[str, Sequence[Sequence[float]]], size: Size) -> dict[str, Any]:
     """What the record holds."""
-    compared = {other: {kind: found.median for kind, found in ratio(seconds[OURS], seconds[other]).items()} for other in (NAIVE, MATCHED)}
+    compared = {other: as_json(ratio(seconds[OURS], seconds[other])) for other in (NAIVE, MATCHED)}
     means = {name: round(mean(mean(each) for each in found), 3) for name, found in errors.items()}
     return {
         "epochs": size.epochs,
