@@ -171,8 +171,10 @@ def whole_way(mnist: Path, out: Path) -> darkknowledge.Comparison:
 
 def test_the_test_set_is_opened_when_everything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
-    fit, read = loop.fit, _idx.read_idx
-    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: happened.append(named["name"]) or fit(*arguments, **named))
+    fit, read = loop.fit_together, _idx.read_idx
+    monkeypatch.setattr(
+        loop, "fit_together", lambda students, *rest, **named: happened.extend(each.name for each in students) or fit(students, *rest, **named)
+    )
     monkeypatch.setattr(_idx, "read_idx", lambda path, **named: happened.append(path.name) or read(path, **named))
     whole_way(mnist, tmp_path / "whole")
     first = next(index for index, name in enumerate(happened) if name.startswith("t10k"))
@@ -190,7 +192,7 @@ def test_a_finished_comparison_is_not_made_again(compared: Comparison) -> None:
 def test_a_missing_test_set_is_found_before_anything_is_trained(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     trained: list[str] = []
-    monkeypatch.setattr(loop, "fit", lambda *arguments, **named: trained.append(named["name"]))
+    monkeypatch.setattr(loop, "fit_together", lambda students, *rest, **named: trained.extend(each.name for each in students))
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte was not found"):
         whole_way(mnist, tmp_path / "whole")
     assert trained == []
