@@ -22,7 +22,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep what this process frees, and return what is free at the end. Where the C library is not glibc, nothing happens.
 
     A step on a processor frees its activations and allocates the same ones again. By glibc's defaults most of that goes through the system, which
-    clears every page anew: a tenth to a quarter of a step (``docs/speed.md``). The two options stay as they are set here, because glibc can't restore
+    clears every page anew: up to a third of a step (``benchmarks/memory``). The two options stay as they are set here, because glibc can't restore
     its own; they hold for the whole process.
     """
     option, trim = _of_glibc("mallopt"), _of_glibc("malloc_trim")
