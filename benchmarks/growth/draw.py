@@ -31,9 +31,9 @@ def figure(found: Mapping[str, Mapping[str, Any]], part: str, path: Path) -> Pat
             if values["unit"] == unit:
                 curve(panel, name.partition(", time")[0].partition(", private")[0], values)
         panel.set(xscale="log", yscale="log", xlabel=part, ylabel=COLUMNS[unit])
-        panel.legend(fontsize="small")
+        panel.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     shown.tight_layout()
-    shown.savefig(path, metadata={"Date": None})
+    shown.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     pyplot.close(shown)
     return path
 

@@ -24,7 +24,7 @@ def explain(schema: type[BaseModel], problem: Any) -> str:
     if not key:
         return str(message)
     given = key if isinstance(problem["input"], Mapping) else f"{key}={problem['input']!r}"
-    rule = message.removeprefix("Input should be ")
+    rule = message.removeprefix("Input should be ").replace("a valid tuple", "a list")
     return f"{given}: {message}" if rule == message else f"{given} must be {rule}"
 
 
