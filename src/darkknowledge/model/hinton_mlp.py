@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from darkknowledge.errors import UsageError
+from darkknowledge.model._dropout import Dropout
 from darkknowledge.model._network import Preprocessing, Request
 
 
@@ -97,7 +98,7 @@ def _linear(inputs: int, outputs: int, *, gain: float) -> nn.Linear:
 
 
 def _dropout(probability: float) -> list[nn.Module]:
-    return [nn.Dropout(probability)] if probability else []
+    return [Dropout(probability)] if probability else []
 
 
 def _check(hidden: tuple[int, ...], dropout: dict[str, float], max_norm: float | None) -> None:

@@ -1,0 +1,146 @@
+"""A job: one call of the public API that leaves a run folder or a transfer set, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import darkknowledge
+from darkknowledge import Evaluation
+from darkknowledge.errors import DivergedError
+from darkknowledge.runs.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the data lies, where run folders go (gigabytes, not kept), and where results go (kilobytes, committed)."""
+
+    data: Path
+    work: Path
+    results: Path
+
+    def result(self, name: str) -> Path:
+        """The record of a run."""
+        return self.results / f"{name}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``name`` is the folder of what it leaves, ``needs`` are the jobs whose folders it reads.
+
+    ``train`` and ``distill`` leave a record for each student in ``students`` (its name after the job's), ``record`` leaves only a transfer set.
+    ``split`` is what the networks are judged on: ``validation`` in the selection, ``test`` once for each run of an experiment.
+    """
+
+    name: str
+    kind: Literal["train", "record", "distill"]
+    arguments: Mapping[str, Any]
+    work: float
+    """Multiply-adds in all, roughly: what the time that is left is estimated from."""
+    needs: tuple[str, ...] = ()
+    students: tuple[Mapping[str, Any], ...] = ()
+    split: Literal["validation", "test"] = "test"
+    weights: Literal["last", "best"] = "last"
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What the record says of the job beyond its settings."""
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The names of the records that it leaves."""
+        return tuple(f"{self.name}/{student['name']}" for student in self.students) if self.kind == "distill" else (self.name,)
+
+    def kept(self, place: Place) -> bool:
+        """Whether all its records are there."""
+        return self.kind != "record" and all(place.result(name).exists() for name in self.records)
+
+    def left(self, place: Place) -> bool:
+        """Whether what later jobs read is there."""
+        if self.kind == "record":
+            return (place.work / self.name / "manifest.json").exists()
+        return all(_status(place.work / name) in ("finished", "failed") for name in self.records)
+
+    def run(self, place: Place) -> None:
+        """Do it, or go on with it, and keep its records. Without a word: several jobs run at once."""
+        if not self.left(place):
+            try:
+                DO[self.kind](self, place)
+            except DivergedError:
+                # The others of a group are trained to the end; the record says so of the one that is not.
+                pass
+        if self.kind != "record":
+            for name in self.records:
+                keep(self, name, place)
+
+
+def data(place: Place, options: Mapping[str, Any]) -> dict[str, Any]:
+    """MNIST as a job wants it."""
+    return {"name": "mnist", "root": str(place.data), **options}
+
+
+def train(job: Job, place: Place) -> None:
+    """A network and labels."""
+    given = dict(job.arguments)
+    out = place.work / job.name
+    darkknowledge.train(given.pop("model"), data(place, given.pop("data")), **given, **_quietly(out))
+
+
+def record(job: Job, place: Place) -> None:
+    """A teacher's answers, or an ensemble's."""
+    given = dict(job.arguments)
+    teacher = [place.work / name for name in given.pop("teacher")]
+    darkknowledge.record(teacher, data(place, given.pop("data")), out=place.work / job.name, threads=1, progress=False, **given)
+
+
+def distill(job: Job, place: Place) -> None:
+    """Students that learn from a transfer set, in lockstep where they see the same batches."""
+    given = dict(job.arguments)
+    out = place.work / job.name
+    given["transfer"] = str(place.work / given["transfer"])
+    darkknowledge.distill_several(job.students, data=data(place, given.pop("data")), **given, **_quietly(out))
+
+
+DO: Mapping[str, Callable[[Job, Place], None]] = {"train": train, "record": record, "distill": distill}
+
+
+def _status(folder: Path) -> str | None:
+    record = folder / "run.json"
+    return str(read_json(record)["status"]) if record.exists() else None
+
+
+def _quietly(out: Path) -> dict[str, Any]:
+    return {"out": out, "resume": out.exists(), "logging": {"progress": False}}
+
+
+def keep(job: Job, name: str, place: Place) -> None:
+    """Measure a run and write its record: settings, numbers, and which pictures it gets wrong as what."""
+    folder = place.work / name
+    run = read_json(folder / "run.json")
+    record: dict[str, Any] = {"name": name, "split": job.split, "weights": job.weights, **job.note}
+    if run["status"] != "finished":
+        write_json(place.result(name), {**record, "diverged": True})
+        return
+    (evaluation,) = darkknowledge.evaluate(folder, split=job.split, weights=job.weights, cost=False, threads=1)
+    record |= {
+        "errors": evaluation.accuracy.errors,
+        "examples": evaluation.accuracy.examples,
+        "nll": evaluation.calibration.nll,
+        "ece": evaluation.calibration.ece,
+        "objective": run["objective"],
+        "steps": run["steps"],
+        "precision": run["precision"],
+        "best_epoch": run["validation"]["best_epoch"],
+        "core_seconds": round(run["seconds"] / run.get("together", 1), 1),
+        "model_fingerprint": run["model_fingerprint"],
+        "wrong": wrong(evaluation),
+    }
+    write_json(place.result(name), record)
+
+
+def wrong(evaluation: Evaluation) -> dict[str, int]:
+    """For each example that is got wrong its id and the class that it is taken for."""
+    answers = evaluation.answers
+    taken_for = answers.logits.argmax(1)
+    missed = (taken_for != answers.labels).nonzero()[:, 0]
+    return {str(int(answers.ids[row])): int(taken_for[row]) for row in missed}

@@ -1,0 +1,29 @@
+"""Dropout whose numbers cost a processor little."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 1 << 16
+"""Of a random number here: one draw of 64 bits decides on four units."""
+
+
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout` with the probability rounded to 1/65,536, on a processor in float32.
+
+    Torch draws a double for each unit there, which took a third of a step of the MNIST teacher (1200 units, batches of 256). Anywhere else, and under
+    ``torch.compile`` and ``torch.func``, this is torch's own.
+
+    Source: Hinton et al. (2012, arXiv:1207.0580); what is kept is scaled by 1/(1 − p), so that nothing changes in evaluation.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` of any shape, in training with units dropped."""
+        drop = round(self.p * LEVELS)
+        plain = input.device.type == "cpu" and not torch.compiler.is_compiling() and not torch._C._functorch.maybe_current_level()
+        if not self.training or not 0 < drop < LEVELS or not plain:
+            return super().forward(input)
+        draws = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
+        numbers = draws.view(torch.int16)[: input.numel()].view(input.shape)
+        return input * ((numbers >= drop - LEVELS // 2) * (LEVELS / (LEVELS - drop))).to(input.dtype)
