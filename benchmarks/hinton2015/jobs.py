@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,7 @@ class Job:
     split: Literal["validation", "test"] = "test"
     weights: Literal["last", "best"] = "last"
     note: Mapping[str, Any] = field(default_factory=dict)
-    """What the record says of the job beyond its settings."""
+    """What it is, for its records: arm, width, seed and what else tells it from the others. A student's own settings join it."""
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -64,14 +65,12 @@ class Job:
     def run(self, place: Place) -> None:
         """Do it, or go on with it, and keep its records. Without a word: several jobs run at once."""
         if not self.left(place):
-            try:
+            # The others of a group are trained to the end; the record says so of the one that is not.
+            with suppress(DivergedError):
                 DO[self.kind](self, place)
-            except DivergedError:
-                # The others of a group are trained to the end; the record says so of the one that is not.
-                pass
         if self.kind != "record":
-            for name in self.records:
-                keep(self, name, place)
+            for name, own in zip(self.records, self.students or ({},), strict=True):
+                keep(self, name, {**self.note, **own}, place)
 
 
 def data(place: Place, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,11 +112,12 @@ def _quietly(out: Path) -> dict[str, Any]:
     return {"out": out, "resume": out.exists(), "logging": {"progress": False}}
 
 
-def keep(job: Job, name: str, place: Place) -> None:
-    """Measure a run and write its record: settings, numbers, and which pictures it gets wrong as what."""
+def keep(job: Job, name: str, note: Mapping[str, Any], place: Place) -> None:
+    """Measure a run and write its record: what it was, its numbers, and which pictures it gets wrong as what."""
     folder = place.work / name
+    place.result(name).parent.mkdir(parents=True, exist_ok=True)
     run = read_json(folder / "run.json")
-    record: dict[str, Any] = {"name": name, "split": job.split, "weights": job.weights, **job.note}
+    record: dict[str, Any] = {**note, "name": name, "split": job.split, "weights": job.weights}
     if run["status"] != "finished":
         write_json(place.result(name), {**record, "diverged": True})
         return
@@ -135,6 +135,9 @@ def keep(job: Job, name: str, place: Place) -> None:
         "model_fingerprint": run["model_fingerprint"],
         "wrong": wrong(evaluation),
     }
+    if job.weights == "best":
+        (last,) = darkknowledge.evaluate(folder, split=job.split, cost=False, threads=1)
+        record["errors_of_last_epoch"] = last.accuracy.errors
     write_json(place.result(name), record)
 
 

@@ -1,54 +1,69 @@
 """What was tried before the recipes were frozen: 50,000 pictures to train on, 10,000 to choose by, one seed, the test split closed.
 
-The teacher first: three strengths of dropout and two learning rates for 50 epochs, then the best of the light and of the strong ones for as long as the teachers are trained. Each arm of
-the students then has three learning rates, with the chosen teacher of the selection (which never saw the validation pictures).
+The teacher first: strengths of dropout, learning rates and initial weights for 50 epochs, one after another where the last trial pointed; then the
+two most promising for as long as the teachers are trained. Each arm of the students then has three learning rates, with the better of these two as
+its teacher (which never saw the validation pictures either).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from benchmarks.hinton2015.arms import CONTROLS
 from benchmarks.hinton2015.jobs import Job
-from benchmarks.hinton2015.plan import CONTROLS
-from benchmarks.hinton2015.recipe import ALPHA, REGULARISED, SPLIT, TEACHER_EPOCHS, TEMPERATURE, VIEWS, mlp, seconds, training
+from benchmarks.hinton2015.recipe import ALPHA, MAX_NORM, SPLIT, TEACHER_EPOCHS, TEMPERATURE, VIEWS, mlp, seconds, training
 
 CASES = 50_000
 DROPOUTS = {"strong": (0.2, 0.5), "medium": (0.1, 0.3), "light": (0.0, 0.2)}
-TEACHER_RATES = (0.03, 0.1)
+"""Of inputs and of hidden units; the strong one is that of Hinton et al. (2012)."""
+SMALL = 0.01
+"""Standard deviation of the initial weights in Hinton et al. (2012); the alternative is that of He et al. (2015)."""
+Trial = tuple[str, float, float | None]
+"""Dropout, learning rate, standard deviation of the initial weights."""
+SHORT_TRIALS: tuple[Trial, ...] = (
+    ("strong", 0.03, None),
+    ("medium", 0.03, None),
+    ("medium", 0.1, None),
+    ("light", 0.1, None),
+    ("strong", 0.1, SMALL),
+    ("light", 0.1, SMALL),
+)
+LONG_TRIALS: tuple[Trial, ...] = (("medium", 0.1, SMALL), ("light", 0.1, SMALL))
 STUDENT_RATES = (0.025, 0.05, 0.1)
-SHORT_TEACHER, SHORT_STUDENT = 50, 30
-TEACHER = "selection/teacher-long-strong-0.03"
+SHORT_TEACHER, SHORT_STUDENT = 50, 20
+TEACHER = "selection/teacher-150-light-0.1-small"
 """Whose soft targets the students of the selection learn."""
 
 
-def _teacher(name: str, strength: str, rate: float, epochs: int) -> Job:
+def _teacher(strength: str, rate: float, std: float | None, epochs: int) -> Job:
     inputs, hidden = DROPOUTS[strength]
-    options = {"input_dropout": inputs, "hidden_dropout": hidden, "max_norm": REGULARISED["max_norm"]}
+    options: dict[str, Any] = {"input_dropout": inputs, "hidden_dropout": hidden, "max_norm": MAX_NORM, "initial_std": std}
     return Job(
-        f"selection/{name}-{strength}-{rate:g}",
+        f"selection/teacher-{epochs}-{strength}-{rate:g}-{'small' if std else 'he'}",
         "train",
         {"model": mlp(1200, **options), "data": {**SPLIT, "augment": "jitter"}, "training": training(epochs, rate, 0)},
         1.25 * seconds(1200, epochs * CASES),
         split="validation",
+        note={"arm": "teacher", "epochs": epochs, "rate": rate, "std": std, "input_dropout": inputs, "hidden_dropout": hidden},
     )
 
 
-def _teachers() -> list[Job]:
-    return [_teacher("teacher", strength, rate, SHORT_TEACHER) for strength in DROPOUTS for rate in TEACHER_RATES]
+def _short() -> list[Job]:
+    return [_teacher(*trial, SHORT_TEACHER) for trial in SHORT_TRIALS]
 
 
-LONG = (("strong", 0.03), ("light", 0.03))
+def long_trials() -> list[Job]:
+    """The teachers that were trained to the end."""
+    return [_teacher(*trial, TEACHER_EPOCHS) for trial in LONG_TRIALS]
 
 
-def _long() -> list[Job]:
-    return [_teacher("teacher-long", strength, rate, TEACHER_EPOCHS) for strength, rate in LONG]
-
-
-def _answers(views: int) -> Job:
+def answers(views: int, *, augment: str = "none") -> Job:
+    """What the chosen teacher says to the training pictures, or to shifts of them."""
     return Job(
-        f"selection/answers-{views}",
+        f"selection/answers-{views}-{augment}",
         "record",
-        {"teacher": [TEACHER], "data": {**SPLIT, "augment": "jitter" if views > 1 else "none"}, "views": views, "codec": "float16"},
+        {"teacher": [TEACHER], "data": {**SPLIT, "augment": augment}, "views": views, "codec": "float16"},
         3.0 * views,
         needs=(TEACHER,),
     )
@@ -59,7 +74,7 @@ def _students() -> list[Job]:
     for arm, (options, augment, smoothing) in CONTROLS.items():
         for rate in STUDENT_RATES:
             goal = {"name": "hard_label", "label_smoothing": smoothing}
-            given = {"model": mlp(800, **options), "data": {**SPLIT, "augment": augment}, "objective": goal}
+            given: dict[str, Any] = {"model": mlp(800, **options), "data": {**SPLIT, "augment": augment}, "objective": goal}
             found.append(
                 Job(
                     f"selection/{arm}-{rate:g}",
@@ -67,10 +82,11 @@ def _students() -> list[Job]:
                     given | {"training": training(SHORT_STUDENT, rate, 0)},
                     seconds(800, SHORT_STUDENT * CASES),
                     split="validation",
+                    note={"arm": arm, "epochs": SHORT_STUDENT, "rate": rate},
                 )
             )
     for arm, views in (("soft", 1), ("soft-views", VIEWS)):
-        source = _answers(views)
+        source = answers(views, augment="jitter" if views > 1 else "none")
         given = {
             "student": mlp(800),
             "data": source.arguments["data"],
@@ -80,14 +96,30 @@ def _students() -> list[Job]:
         }
         students = tuple({"name": f"{rate:g}", "training": {"learning_rate": rate}} for rate in STUDENT_RATES)
         work = 3 * seconds(800, SHORT_STUDENT * CASES)
-        found += [source, Job(f"selection/{arm}", "distill", given, work, needs=(source.name,), students=students, split="validation")]
+        found += [
+            source,
+            Job(
+                f"selection/{arm}",
+                "distill",
+                given,
+                work,
+                needs=(source.name,),
+                students=students,
+                split="validation",
+                note={"arm": arm, "epochs": SHORT_STUDENT},
+            ),
+        ]
     return found
 
 
-STAGES: Mapping[str, tuple[str, ...]] = {"select-teacher": (), "select-teacher-long": (), "select-students": ()}
+STAGES: Mapping[str, Callable[[], list[Job]]] = {
+    "select-teacher": _short,
+    "select-teacher-long": long_trials,
+    "select-students": lambda: [*long_trials(), *_students()],
+}
+"""In the order in which they are run."""
 
 
 def stage(name: str) -> dict[str, Job]:
     """The jobs of a stage by name, with those that they need."""
-    found = {"select-teacher": _teachers, "select-teacher-long": _long, "select-students": lambda: [*_long(), *_students()]}[name]()
-    return {job.name: job for job in found}
+    return {job.name: job for job in STAGES[name]()}

@@ -23,6 +23,7 @@ def build(
     input_dropout: float = 0.0,
     hidden_dropout: float = 0.0,
     max_norm: float | None = None,
+    initial_std: float | None = None,
 ) -> tuple[nn.Module, Preprocessing]:
     """A `HintonMLP` for the data, which sees inputs at the data's size and with the data's mean and standard deviation."""
     body = HintonMLP(
@@ -32,6 +33,7 @@ def build(
         input_dropout=input_dropout,
         hidden_dropout=hidden_dropout,
         max_norm=max_norm,
+        initial_std=initial_std,
     )
     _, height, width = request.input_shape
     return body, request.preprocessing(channels=request.input_shape[0], size=(height, width))
@@ -41,8 +43,7 @@ class HintonMLP(nn.Module):
     r"""Flattened inputs, ``hidden`` layers of rectified linear units, and linear logits.
 
     Weights start as :math:`N(0, 2/\text{fan in})` before a rectifier and :math:`N(0, 1/\text{fan in})` before the logits, which keeps the scale of
-    the signal at any depth (He et al., 2015, arXiv:1502.01852, equation 10); biases start at zero. (The 2012 paper starts every layer at standard
-    deviation 0.01, which needs its very large learning rates.)
+    the signal at any depth (He et al., 2015, arXiv:1502.01852, equation 10), or at ``initial_std`` in every layer; biases start at zero.
 
     Args:
         inputs: values per example after flattening.
@@ -51,9 +52,10 @@ class HintonMLP(nn.Module):
         input_dropout: probability that an input is dropped in training (0.2 in the paper's teacher).
         hidden_dropout: probability that a hidden unit is dropped in training (0.5 in the paper's teacher).
         max_norm: upper bound on the Euclidean norm of each unit's incoming weights, held by `project_`; ``None`` leaves them free.
+        initial_std: standard deviation of every initial weight (0.01 in the 2012 paper); ``None`` is that of He et al.
 
     Raises:
-        UsageError: an empty layer, a probability outside [0, 1), or a bound that is not positive.
+        UsageError: an empty layer, a probability outside [0, 1), or a bound or standard deviation that is not positive.
     """
 
     def __init__(
@@ -65,16 +67,17 @@ class HintonMLP(nn.Module):
         input_dropout: float = 0.0,
         hidden_dropout: float = 0.0,
         max_norm: float | None = None,
+        initial_std: float | None = None,
     ) -> None:
         super().__init__()
-        _check(hidden, {"input_dropout": input_dropout, "hidden_dropout": hidden_dropout}, max_norm)
+        _check(hidden, {"input_dropout": input_dropout, "hidden_dropout": hidden_dropout}, {"max_norm": max_norm, "initial_std": initial_std})
         self.max_norm = max_norm
         layers: list[nn.Module] = [nn.Flatten()]
         width, dropout = inputs, input_dropout
         for units in hidden:
-            layers += [*_dropout(dropout), _linear(width, units, gain=math.sqrt(2)), nn.ReLU()]
+            layers += [*_dropout(dropout), _linear(width, units, std=initial_std or math.sqrt(2 / width)), nn.ReLU()]
             width, dropout = units, hidden_dropout
-        layers += [*_dropout(dropout), _linear(width, num_classes, gain=1.0)]
+        layers += [*_dropout(dropout), _linear(width, num_classes, std=initial_std or math.sqrt(1 / width))]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -90,9 +93,9 @@ class HintonMLP(nn.Module):
                     layer.weight.renorm_(p=2, dim=0, maxnorm=self.max_norm)
 
 
-def _linear(inputs: int, outputs: int, *, gain: float) -> nn.Linear:
+def _linear(inputs: int, outputs: int, *, std: float) -> nn.Linear:
     layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs))
+    nn.init.normal_(layer.weight, std=std)
     nn.init.zeros_(layer.bias)
     return layer
 
@@ -101,11 +104,12 @@ def _dropout(probability: float) -> list[nn.Module]:
     return [Dropout(probability)] if probability else []
 
 
-def _check(hidden: tuple[int, ...], dropout: dict[str, float], max_norm: float | None) -> None:
+def _check(hidden: tuple[int, ...], dropout: dict[str, float], positive: dict[str, float | None]) -> None:
     if any(units < 1 for units in hidden):
         raise UsageError(f"hidden={hidden} has a layer without units", where="hinton_mlp", fix="give positive widths, for example hidden=[800,800]")
     for name, probability in dropout.items():
         if not 0 <= probability < 1:
             raise UsageError(f"{name}={probability} is no probability of dropping", where="hinton_mlp", fix="give a number in [0, 1)")
-    if max_norm is not None and not max_norm > 0:
-        raise UsageError(f"max_norm={max_norm} is no bound on a norm", where="hinton_mlp", fix="give a number above 0, or null for none")
+    for name, value in positive.items():
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{name}={value} is not above 0", where="hinton_mlp", fix="give a number above 0, or null for none")

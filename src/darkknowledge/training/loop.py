@@ -154,8 +154,10 @@ class Lockstep:
         return self.teacher(piece) if self.teacher is not None else None
 
     def end_epoch(self) -> None:
-        """Validate all on one pass over the validation split, and sum the epoch up."""
-        if self.validation is None or not len(self.validation):
+        """Validate all on one pass over the validation split, if it is time, and sum the epoch up."""
+        number = self.going[0].epochs_done + 1
+        due = number % self.first.recipe.validate_every == 0 or number == self.first.epochs
+        if self.validation is None or not len(self.validation) or not due:
             self.each(lambda learner: learner.end_epoch(None))
             return
         for learner in self.going:

@@ -44,6 +44,8 @@ class Recipe(BaseModel):
     """Different augmented views of each picture, which the epochs share (`darkknowledge.randomness.view_of`); None is a new one in every epoch."""
     shuffle_block: Annotated[int, Strict(), Field(ge=1)] | None = None
     """Shuffle blocks of so many consecutive examples, for a transfer set larger than memory; None shuffles them all."""
+    validate_every: Annotated[int, Strict(), Field(ge=1)] = 1
+    """Epochs between two looks at the validation split, for a training set that is small beside it; the last epoch is always looked at."""
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
     log_every: Annotated[int, Strict(), Field(ge=1)] = 50
     """Steps between two records of the terms, each a mean over those steps."""
@@ -57,8 +59,8 @@ class Recipe(BaseModel):
         return self
 
 
-SHARED = ("epochs", "steps", "batch_size", "accumulate", "views", "shuffle_block", "seed", "device", "threads")
-"""What the recipes of runs must agree on to see the same batches: order and view, size, place."""
+SHARED = ("epochs", "steps", "batch_size", "accumulate", "views", "shuffle_block", "validate_every", "seed", "device", "threads")
+"""What the recipes of runs must agree on to see the same batches at the same time: order and view, size, place."""
 
 
 def same_batches(one: Recipe, other: Recipe) -> bool:
