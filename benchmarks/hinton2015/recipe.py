@@ -16,7 +16,7 @@ SPLIT = {"validation": 10_000}
 
 MAX_NORM = 3.87
 """Hinton et al. (2012): the squared norm of a unit's incoming weights is at most 15."""
-REGULARISED = {"input_dropout": 0.0, "hidden_dropout": 0.2, "max_norm": MAX_NORM}
+REGULARISED = {"input_dropout": 0.1, "hidden_dropout": 0.3, "max_norm": MAX_NORM}
 """Of the teacher, and of the controls. Dropout of 0.2 and 0.5, as in the paper's source, needs far more epochs."""
 INITIAL_STD = 0.01
 """Of all initial weights, as in Hinton et al. (2012)."""

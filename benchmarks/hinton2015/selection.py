@@ -32,7 +32,7 @@ SHORT_TRIALS: tuple[Trial, ...] = (
 LONG_TRIALS: tuple[Trial, ...] = (("medium", 0.1, SMALL), ("light", 0.1, SMALL))
 STUDENT_RATES = (0.025, 0.05, 0.1)
 SHORT_TEACHER, SHORT_STUDENT = 50, 20
-TEACHER = "selection/teacher-150-light-0.1-small"
+TEACHER = "selection/teacher-150-medium-0.1-small"
 """Whose soft targets the students of the selection learn."""
 
 
