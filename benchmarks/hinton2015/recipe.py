@@ -35,7 +35,7 @@ RATES: Mapping[str, float] = {
     "alone-dropout": 0.1,
     "alone-smoothing": 0.1,
     "alone-all": 0.1,
-    "soft": 0.05,
+    "soft": 0.025,
     "soft-views": 0.05,
 }
 """Learning rate of each arm."""

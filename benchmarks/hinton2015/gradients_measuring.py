@@ -1,0 +1,185 @@
+r"""How large the gradients of both terms are, how good the paper's approximations, and how much the gradient varies between cases.
+
+Nothing needs the gradient g_b of a single case with respect to all weights, which has 1.3 million numbers, only products of two of them. A linear
+layer with inputs a_b and derivatives δ_b at its outputs has the gradient δ_b a_bᵀ for its weights and δ_b for its biases, and therefore
+
+.. math:: \langle g_b, g_c \rangle = \sum_{\text{layers}} (a_b \cdot a_c + 1) (\delta_b \cdot \delta_c).
+
+From this matrix of n cases follow, exactly, every per-case norm, the norm of the mean gradient of any resample, and the trace of the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from darkknowledge.analysis.significance import percentile_interval, resampled
+from darkknowledge.errors import UsageError
+from darkknowledge.objective import hard_label_gradient, high_temperature_gradient, soft_target_gradient, zero_mean_gradient
+
+TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0, 100.0, 1000.0)
+FORM_TEMPERATURES = tuple(float(10 ** (step / 4)) for step in range(17))
+"""From 1 to 10,000, four to a factor of ten."""
+FITTED_FROM = 100.0
+"""Slopes are fitted at this temperature and above, where the logits are small beside it."""
+RESAMPLES = 1000
+SHIFT = 10.0
+"""What is added to all of the teacher's logits, which no softmax sees, to show what the zero-mean form needs."""
+
+
+class Layers:
+    """One pass of ``inputs`` (n, …) through a network all of whose weights are in linear layers."""
+
+    def __init__(self, network: nn.Module, inputs: Tensor) -> None:
+        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+        if sum(p.numel() for module in linear for p in module.parameters()) != sum(p.numel() for p in network.parameters()):
+            raise UsageError("some weights are not in linear layers", why="products of per-case gradients are known in closed form for those alone")
+        self._inputs: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        hooks = [module.register_forward_hook(self._keep) for module in linear]
+        self._logits: Tensor = network.eval().requires_grad_(True)(inputs)
+        for hook in hooks:
+            hook.remove()
+        self._seen = [inputs @ inputs.T + 1 for inputs in self._inputs]
+
+    @property
+    def logits(self) -> Tensor:
+        """(n, C), without a graph."""
+        return self._logits.detach()
+
+    def products(self, at_logits: Tensor) -> Tensor:
+        """⟨g_b, g_c⟩ (n, n) of the gradients with respect to all weights; ``at_logits`` (n, C) is each case's derivative at its logits."""
+        below = torch.autograd.grad(self._logits, self._outputs, at_logits.to(self._logits), retain_graph=True)
+        total = torch.zeros(())
+        for seen, derivative in zip(self._seen, below, strict=True):
+            total = total + seen * (derivative @ derivative.T)
+        return total
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        self._inputs.append(inputs[0].detach())
+        self._outputs.append(output)
+
+
+class Spread:
+    r"""How much the gradients behind ``products`` (n, n) vary between cases.
+
+    With M the mean of |g_b|² and S the mean of ⟨g_b, g_c⟩ over pairs b ≠ c, which estimates the squared norm of the expected gradient without the
+    bias of |ḡ|², the trace of the covariance is M − S and the relative variance (M − S) / S: the number of cases in a mini-batch whose noise is as
+    long as the gradient itself.
+
+    Source: the relative variance is the "simple noise scale" of McCandlish et al. (2018, arXiv:1812.06162), equation 2.9.
+    """
+
+    def __init__(self, products: Tensor) -> None:
+        self.n = len(products)
+        squares = products.diagonal().double()
+        self.of_mean = float(products.sum(dtype=torch.float64).clamp_min(0).sqrt()) / self.n
+        self._mean_square, self._signal = _moments(torch.ones(1, self.n), products, squares)
+        drawn = [_moments(_counts(rows, self.n), products, squares) for rows in resampled(self.n, resamples=RESAMPLES, seed=0)]
+        self._resampled = tuple(torch.cat(parts) for parts in zip(*drawn, strict=True))
+
+    @property
+    def trace(self) -> float:
+        """Of the covariance."""
+        return float(self._mean_square - self._signal)
+
+    def relative(self) -> dict[str, float | None]:
+        """The relative variance with its 95 % interval; None stands for infinity, where the expected gradient cannot be told from 0."""
+        return _ratio(self._signal, self._mean_square, *reversed(self._resampled))
+
+    def times(self, other: Spread) -> dict[str, float | None]:
+        """How many times the relative variance of ``other``, on the same cases; the resamples are paired."""
+        mean, signal = self._resampled
+        ours, theirs = mean / signal.clamp_min(0) - 1, other._resampled[0] / other._resampled[1].clamp_min(0) - 1
+        found = (self._mean_square / self._signal - 1) / (other._mean_square / other._signal - 1)
+        interval = percentile_interval((ours / theirs).nan_to_num(nan=1.0, posinf=1e9), level=0.95)
+        return {"value": float(found), "low": interval.low, "high": interval.high}
+
+
+def _moments(counts: Tensor, products: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of |g_b|² and of ⟨g_b, g_c⟩ over pairs of different cases, both (r,), for each row of ``counts`` (r, n): how often a case was drawn."""
+    counts, n = counts.double(), products.shape[0]
+    pairs = ((counts.to(products) @ products).double() * counts).sum(1) - counts.square() @ squares
+    return counts @ squares / n, pairs / (n * n - counts.square().sum(1))
+
+
+def _counts(rows: Tensor, n: int) -> Tensor:
+    return torch.stack([torch.bincount(row, minlength=n) for row in rows])
+
+
+def _ratio(signal: Tensor, mean: Tensor, signals: Tensor, means: Tensor) -> dict[str, float | None]:
+    interval = percentile_interval(signals / means, level=0.95)
+    shares = {"value": float(signal / mean), "low": interval.high, "high": interval.low}
+    return {name: 1 / share - 1 if share > 0 else None for name, share in shares.items()}
+
+
+def moment(network: nn.Module, inputs: Tensor, labels: Tensor, teacher: Tensor, *, mixed: tuple[float, float]) -> dict[str, Any]:
+    """Everything about the gradients of one student on the same cases; ``mixed`` is temperature and weight of the soft term of the mixture."""
+    layers = Layers(network, inputs)
+    student = layers.logits
+    hard = hard_label_gradient(student, labels)
+    soft = {t: t**2 * soft_target_gradient(student.double(), teacher.double(), temperature=t) for t in TEMPERATURES}
+    temperature, alpha = mixed
+    mixture = alpha * soft[temperature] + (1 - alpha) * hard
+    reference = Spread(layers.products(hard))
+    return {
+        "wrong": float((student.argmax(1) != labels).double().mean()),
+        "logits": {"teacher": scale(teacher), "student": scale(student)},
+        "hard": _term(hard, reference),
+        "soft": {f"{t:g}": _term(gradient, Spread(layers.products(gradient)), reference) for t, gradient in soft.items()},
+        "mixture": _term(mixture, Spread(layers.products(mixture)), reference),
+    }
+
+
+def _term(at_logits: Tensor, spread: Spread, reference: Spread | None = None) -> dict[str, Any]:
+    """Norms, and the spread between cases. The soft term is given with T²; without it norms are divided by T², and the relative variance is the same."""
+    found = {"norm_at_logits": float(at_logits.norm(dim=1).mean()), "norm_of_mean": spread.of_mean, "trace": spread.trace, "relative": spread.relative()}
+    return found if reference is None else found | {"relative_to_hard": spread.times(reference)}
+
+
+def scale(logits: Tensor) -> dict[str, float]:
+    """Root mean square of the logits about the mean of each row, and of those means."""
+    means = logits.mean(1, keepdim=True)
+    return {"spread": float((logits - means).square().mean().sqrt()), "mean": float(means.square().mean().sqrt())}
+
+
+Form = Callable[[Tensor, Tensor, float], Tensor]
+
+
+def bare(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Equation 4 as it is printed, (z − v) / (N T²), without making sure that the means are 0."""
+    return (student - teacher) / (student.shape[1] * temperature**2)
+
+
+def forms(student: Tensor, teacher: Tensor, *, temperatures: Sequence[float] = FORM_TEMPERATURES) -> dict[str, Any]:
+    """Relative error of each approximation against the temperature, ‖approximate − exact‖ / ‖exact‖ over all cases, and the slope that it falls with."""
+    z, v = student.double(), teacher.double()
+    centred = z - z.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
+    variants: Mapping[str, tuple[Form, tuple[Tensor, Tensor]]] = {
+        "equation 3, logits as they are": (_third, (z, v)),
+        "equation 3, zero-mean logits": (_third, centred),
+        "equation 4, zero-mean logits": (lambda a, b, t: zero_mean_gradient(a, b, temperature=t), (z, v)),
+        "equation 4, logits as they are": (bare, (z, v)),
+        "equation 4, teacher's logits + 10": (bare, (z, v + SHIFT)),
+    }
+    errors = {name: [_error(form, pair, t) for t in temperatures] for name, (form, pair) in variants.items()}
+    return {"temperatures": list(temperatures), "errors": errors, "slopes": {name: slope(temperatures, found) for name, found in errors.items()}}
+
+
+def _third(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    return high_temperature_gradient(student, teacher, temperature=temperature)
+
+
+def _error(form: Form, pair: tuple[Tensor, Tensor], temperature: float) -> float:
+    exact = soft_target_gradient(*pair, temperature=temperature)
+    return float((form(*pair, temperature) - exact).norm() / exact.norm())
+
+
+def slope(temperatures: Sequence[float], errors: Sequence[float]) -> float:
+    """Of a straight line through the logarithms, by least squares, from `FITTED_FROM` on."""
+    points = torch.tensor([(t, error) for t, error in zip(temperatures, errors, strict=True) if t >= FITTED_FROM], dtype=torch.float64).log()
+    x, y = (points - points.mean(0)).T
+    return float((x * y).sum() / x.square().sum())
