@@ -162,3 +162,27 @@ def test_a_teacher_that_is_gone_or_another_is_not_compared_with(runs: Path, tmp_
     evaluation, said = evaluate()
     assert evaluation.fidelity is None
     assert "is no run folder" in said[0]
+
+
+@pytest.mark.parametrize("average", ["probability", "logit"])
+def test_runs_are_measured_together_as_the_ensemble_of_their_answers(student: Path, evaluations: list[Evaluation], average: str) -> None:
+    paths = [Path(evaluation.name) for evaluation in evaluations]
+    *alone, together = darkknowledge.evaluate(paths, ensemble=average, cost=False, threads=1)
+    assert [evaluation.accuracy.errors for evaluation in alone] == [evaluation.accuracy.errors for evaluation in evaluations]
+    logits = [answers(path)[2] for path in paths]
+    p = np.mean([softmax(z, axis=1) for z in logits], axis=0) if average == "probability" else softmax(np.mean(logits, axis=0), axis=1)
+    labels = answers(paths[0])[1]
+    assert together.name == "ensemble of 2"
+    assert together.accuracy.errors == (p.argmax(1) != labels).sum()
+    assert together.calibration.nll == pytest.approx(sklearn.metrics.log_loss(labels, p, labels=range(10)), rel=1e-5)
+
+
+def test_one_run_is_no_ensemble(student: Path) -> None:
+    with pytest.raises(UsageError, match="two members or more"):
+        darkknowledge.evaluate(student, ensemble="probability")
+
+
+def test_an_ensemble_of_runs_on_other_data_is_refused(student: Path, tmp_path: Path) -> None:
+    other = darkknowledge.train(STUDENT, {"name": "digits", "split_seed": 1}, training=STEPS, logging=LOGGING, out=tmp_path / "other").path
+    with pytest.raises(IntegrityError, match="divided another way"):
+        darkknowledge.evaluate([student, other], ensemble="probability", cost=False)

@@ -44,7 +44,8 @@ def plan(stage: str, settings: BaseModel) -> str:
             lines = [f"verify {settings.path}"]
         case EvaluateSettings():
             folders = [model_folder(open_run(path).path, weights=settings.weights) for path in settings.run]
-            lines = [f"evaluate {', '.join(map(str, folders))} on the {settings.split} split"]
+            together = f", and as one ensemble by {settings.ensemble}" if settings.ensemble else ""
+            lines = [f"evaluate {', '.join(map(str, folders))} on the {settings.split} split{together}"]
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
         case _:

@@ -112,4 +112,4 @@ def _check(hidden: tuple[int, ...], dropout: dict[str, float], positive: dict[st
             raise UsageError(f"{name}={probability} is no probability of dropping", where="hinton_mlp", fix="give a number in [0, 1)")
     for name, value in positive.items():
         if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"{name}={value} is not above 0", where="hinton_mlp", fix="give a number above 0, or null for none")
+            raise UsageError(f"{name}={value} is not above 0 and finite", where="hinton_mlp", fix="give a number above 0, or null for none")

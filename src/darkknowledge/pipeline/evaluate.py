@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkknowledge import model as model_room
-from darkknowledge.contract import Examples, Report
+from darkknowledge.contract import Average, Examples, Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
 from darkknowledge.model import LIBRARIES
@@ -27,7 +27,7 @@ from darkknowledge.pipeline._parts import DataSettings, ModelSettings, TeacherSe
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
-from darkknowledge.teacher import Frozen, check_pairing
+from darkknowledge.teacher import Ensemble, Frozen, check_pairing
 from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import TransferSet
@@ -40,6 +40,7 @@ def evaluate(
     weights: str = "last",
     data: Dataset | None = None,
     root: str | Path | None = None,
+    ensemble: str | None = None,
     cost: bool = True,
     threads: int | None = None,
     plugins: tuple[str, ...] = (),
@@ -52,6 +53,8 @@ def evaluate(
         weights: of the ``last`` epoch (the primary number) or of the ``best`` on validation.
         data: the data set, for runs that were given a ready one.
         root: where the data lies now, when it is not where the run found it.
+        ensemble: also measure the runs as one ensemble that answers by the mean of its members' ``probability`` (the paper's) or ``logit``; its
+            numbers come last, and are in no folder.
         cost: also count parameters and multiply-adds and time the network.
         threads: for torch, and so for the latencies; stated with them.
         plugins: modules whose classes may be imported when a run names one.
@@ -65,7 +68,8 @@ def evaluate(
         evaluation.accuracy.errors
     """
     runs = [run] if isinstance(run, str | Path) else list(run)
-    values: dict[str, Any] = {"run": runs, "split": split, "weights": weights, "root": root, "cost": cost, "threads": threads, "plugins": plugins}
+    values: dict[str, Any] = {"run": runs, "split": split, "weights": weights, "root": root, "ensemble": ensemble}
+    values |= {"cost": cost, "threads": threads, "plugins": plugins}
     return evaluate_from(validate(EvaluateSettings, values), data=data, report=lambda line: None)
 
 
@@ -73,7 +77,23 @@ def evaluate(
 def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, report: Report) -> list[Evaluation]:
     """`evaluate` with checked settings."""
     use_threads(settings.threads)
-    return [_evaluate_run(open_run(path), settings, data, report) for path in settings.run]
+    runs = [open_run(path) for path in settings.run]
+    found = [_evaluate_run(run, settings, data, report) for run in runs]
+    return found if settings.ensemble is None else [*found, _evaluate_ensemble(runs, settings, settings.ensemble, data)]
+
+
+def _evaluate_ensemble(runs: Sequence[RunFolder], settings: EvaluateSettings, average: Average, data: Dataset | None) -> Evaluation:
+    """The runs as one teacher, on the data that all of them know."""
+    folders = [model_folder(run.path, weights=settings.weights) for run in runs]
+    networks = [model_room.load(folder, plugins=settings.plugins) for folder in folders]
+    found = data or load_data(_data_settings(runs[0], settings))
+    for run, network in zip(runs, networks, strict=True):
+        _require_same_data(run, found)
+        check_pairing(network.spec.class_names, found.class_names)
+    teacher = Ensemble([Frozen(network, found.class_names) for network in networks], average=average)
+    subject = Subject(f"ensemble of {len(runs)}", teacher, networks, [folder / "model.safetensors" for folder in folders])
+    examples = found.open_test() if settings.split == "test" else found.validation
+    return evaluate_subject(subject, examples, split=settings.split, validation=found.validation, cost=settings.cost)
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:

@@ -243,6 +243,8 @@ class EvaluateSettings(Section):
     weights: Literal["last", "best"] = "last"
     root: Path | None = None
     """Where the data lies now, when it is not where the run found it."""
+    ensemble: Literal["probability", "logit"] | None = None
+    """Also measure the runs as one ensemble, whose answer is the mean of theirs."""
     cost: bool = True
     threads: Annotated[int, Strict(), Field(ge=1)] | None = None
     plugins: tuple[str, ...] = ()
@@ -251,6 +253,8 @@ class EvaluateSettings(Section):
     def _some_run(self) -> EvaluateSettings:
         if not self.run:
             raise ValueError("name at least one run folder: run=runs/…")
+        if self.ensemble is not None and len(self.run) == 1:
+            raise ValueError("an ensemble has two members or more: run=[runs/a,runs/b]")
         return self
 
 
