@@ -94,6 +94,12 @@ def ensemble(*, views: int = 1) -> Job:
     return answers("answers/ten" + (f"-{views}" if views > 1 else ""), tuple(MEMBERS), views=views)
 
 
+def together() -> Job:
+    """The ensemble itself."""
+    note = {"arm": "ten", "width": 1200}
+    return Job("ten", "measure", {}, 20.0, needs=tuple(f"teacher/{member}" for member in MEMBERS), note=note)
+
+
 def distilled(
     arm: str, seed: int, source: Job, *, width: int = 800, epochs: int = STUDENT_EPOCHS, temperatures: tuple[float, ...] = (TEMPERATURE,)
 ) -> Job:

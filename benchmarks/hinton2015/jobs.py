@@ -31,15 +31,16 @@ class Place:
 class Job:
     """``name`` is the folder of what it leaves, ``needs`` are the jobs whose folders it reads.
 
-    ``train`` and ``distill`` leave a record for each student in ``students`` (its name after the job's), ``record`` leaves only a transfer set.
+    ``train`` and ``distill`` leave a record for each network (in a group of ``students`` the name of each after the job's), ``record`` leaves a
+    transfer set and no record, ``measure`` a record of those it needs as one ensemble, and no folder.
     ``split`` is what the networks are judged on: ``validation`` in the selection, ``test`` once for each run of an experiment.
     """
 
     name: str
-    kind: Literal["train", "record", "distill"]
+    kind: Literal["train", "record", "distill", "measure"]
     arguments: Mapping[str, Any]
     work: float
-    """Multiply-adds in all, roughly: what the time that is left is estimated from."""
+    """Seconds, roughly: what the time that is left is estimated from."""
     needs: tuple[str, ...] = ()
     students: tuple[Mapping[str, Any], ...] = ()
     split: Literal["validation", "test"] = "test"
@@ -60,7 +61,7 @@ class Job:
         """Whether what later jobs read is there."""
         if self.kind == "record":
             return (place.work / self.name / "manifest.json").exists()
-        return all(_status(place.work / name) in ("finished", "failed") for name in self.records)
+        return self.kind != "measure" and all(_over(place.work / name) for name in self.records)
 
     def run(self, place: Place) -> None:
         """Do it, or go on with it, and keep its records. Without a word: several jobs run at once."""
@@ -68,7 +69,7 @@ class Job:
             # The others of a group are trained to the end; the record says so of the one that is not.
             with suppress(DivergedError):
                 DO[self.kind](self, place)
-        if self.kind != "record":
+        if self.kind in ("train", "distill"):
             for name, own in zip(self.records, self.students or ({},), strict=True):
                 keep(self, name, {**self.note, **own}, place)
 
@@ -100,12 +101,21 @@ def distill(job: Job, place: Place) -> None:
     darkknowledge.distill_several(job.students, data=data(place, given.pop("data")), **given, **_quietly(out))
 
 
-DO: Mapping[str, Callable[[Job, Place], None]] = {"train": train, "record": record, "distill": distill}
+def measure(job: Job, place: Place) -> None:
+    """Finished networks as one ensemble."""
+    runs = [place.work / name for name in job.needs]
+    *_, together = darkknowledge.evaluate(runs, split=job.split, ensemble="probability", cost=False, threads=1)
+    _write(job.name, {**job.note, "split": job.split, **numbers(together)}, place)
 
 
-def _status(folder: Path) -> str | None:
+DO: Mapping[str, Callable[[Job, Place], None]] = {"train": train, "record": record, "distill": distill, "measure": measure}
+
+
+def _over(folder: Path) -> bool:
+    """Whether a run came to its end, or to a loss that is no longer finite."""
     record = folder / "run.json"
-    return str(read_json(record)["status"]) if record.exists() else None
+    run = read_json(record) if record.exists() else {"status": "none"}
+    return run["status"] == "finished" or (run["status"] == "failed" and "no longer finite" in run["error"])
 
 
 def _quietly(out: Path) -> dict[str, Any]:
@@ -115,30 +125,41 @@ def _quietly(out: Path) -> dict[str, Any]:
 def keep(job: Job, name: str, note: Mapping[str, Any], place: Place) -> None:
     """Measure a run and write its record: what it was, its numbers, and which pictures it gets wrong as what."""
     folder = place.work / name
-    place.result(name).parent.mkdir(parents=True, exist_ok=True)
     run = read_json(folder / "run.json")
-    record: dict[str, Any] = {**note, "name": name, "split": job.split, "weights": job.weights}
+    record: dict[str, Any] = {**note, "split": job.split, "weights": job.weights}
     if run["status"] != "finished":
-        write_json(place.result(name), {**record, "diverged": True})
+        _write(name, {**record, "diverged": True}, place)
         return
     (evaluation,) = darkknowledge.evaluate(folder, split=job.split, weights=job.weights, cost=False, threads=1)
+    if job.weights == "best":
+        (last,) = darkknowledge.evaluate(folder, split=job.split, cost=False, threads=1)
+        record["errors_of_last_epoch"] = last.accuracy.errors
     record |= {
-        "errors": evaluation.accuracy.errors,
-        "examples": evaluation.accuracy.examples,
-        "nll": evaluation.calibration.nll,
-        "ece": evaluation.calibration.ece,
         "objective": run["objective"],
         "steps": run["steps"],
         "precision": run["precision"],
         "best_epoch": run["validation"]["best_epoch"],
         "core_seconds": round(run["seconds"] / run.get("together", 1), 1),
         "model_fingerprint": run["model_fingerprint"],
+    }
+    _write(name, record | numbers(evaluation), place)
+
+
+def numbers(evaluation: Evaluation) -> dict[str, Any]:
+    """What is kept of a measurement."""
+    return {
+        "errors": evaluation.accuracy.errors,
+        "examples": evaluation.accuracy.examples,
+        "nll": evaluation.calibration.nll,
+        "ece": evaluation.calibration.ece,
         "wrong": wrong(evaluation),
     }
-    if job.weights == "best":
-        (last,) = darkknowledge.evaluate(folder, split=job.split, cost=False, threads=1)
-        record["errors_of_last_epoch"] = last.accuracy.errors
-    write_json(place.result(name), record)
+
+
+def _write(name: str, record: Mapping[str, Any], place: Place) -> None:
+    """``name`` replaces that of a student, which is only a part of it."""
+    place.result(name).parent.mkdir(parents=True, exist_ok=True)
+    write_json(place.result(name), {**record, "name": name})
 
 
 def wrong(evaluation: Evaluation) -> dict[str, int]:

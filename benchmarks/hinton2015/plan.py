@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.hinton2015.arms import CONTROLS, alone, distilled, ensemble, one_teacher, teacher
+from benchmarks.hinton2015.arms import CONTROLS, alone, distilled, ensemble, one_teacher, teacher, together
 from benchmarks.hinton2015.few import few
 from benchmarks.hinton2015.grids import by_views, grid
 from benchmarks.hinton2015.jobs import Job
@@ -39,7 +39,7 @@ ROWS: Mapping[str, Callable[[], list[Job]]] = {
     "P12-grid": grid,
     "P12-views": by_views,
     "P2b": lambda: [alone(arm, seed) for arm in CONTROLS if arm not in ("alone", "alone-jitter") for seed in SEEDS],
-    "ensemble": lambda: [teacher(seed) for seed in MEMBERS],
+    "ensemble": lambda: [*(teacher(seed) for seed in MEMBERS), together()],
     "P3b-ten": lambda: [ensemble(), *(distilled("soft-ten", seed, ensemble()) for seed in SEEDS)],
     "P3b-ten-views": lambda: [ensemble(views=VIEWS), *(distilled("soft-ten-views", seed, ensemble(views=VIEWS)) for seed in SEEDS)],
 }
