@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.hinton2015.jobs import Place
 from benchmarks.hinton2015.plan import ROWS, jobs
 from benchmarks.hinton2015.runner import run_all
-from benchmarks.hinton2015.selection import STAGES, stage
+from benchmarks.hinton2015.selection import STAGES
 
 HERE = Path(__file__).parent
 
@@ -26,9 +26,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     given = parser.parse_args(words)
     place = Place(given.data.resolve(), given.work.resolve(), given.results.resolve())
-    chosen = {name: job for row in given.rows if row in STAGES for name, job in stage(row).items()} | jobs([row for row in given.rows if row in ROWS])
     try:
-        failed = run_all(chosen, place, processes=given.processes)
+        failed = run_all(jobs(given.rows), place, processes=given.processes)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130

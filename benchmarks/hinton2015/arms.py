@@ -73,14 +73,13 @@ def answers(name: str, members: tuple[int, ...], *, views: int = 1) -> Job:
         name,
         "record",
         {
-            "teacher": [f"teacher/{member}" for member in members],
             "data": {**FULL, "augment": "jitter" if views > 1 else "none"},
             "views": views,
             "codec": "float16",
             "precision": "fp32",
         },
         3.0 * len(members) * views,
-        needs=tuple(f"teacher/{member}" for member in members),
+        needs=tuple(teacher(member) for member in members),
     )
 
 
@@ -97,7 +96,7 @@ def ensemble(*, views: int = 1) -> Job:
 def together() -> Job:
     """The ensemble itself."""
     note = {"arm": "ten", "width": 1200}
-    return Job("ten", "measure", {}, 20.0, needs=tuple(f"teacher/{member}" for member in MEMBERS), note=note)
+    return Job("ten", "measure", {}, 20.0, needs=tuple(teacher(member) for member in MEMBERS), note=note)
 
 
 def distilled(
@@ -111,12 +110,11 @@ def distilled(
         {
             "student": mlp(width),
             "data": {**FULL, "augment": "jitter" if views > 1 else "none"},
-            "transfer": source.name,
             "objective": {"name": "distillation", "alpha": ALPHA},
             "training": training(epochs, RATES["soft-views" if views > 1 else "soft"], seed, views=views),
         },
         seconds(width, epochs * CASES) * len(temperatures),
-        needs=(source.name,),
+        needs=(source,),
         students=tuple({"name": f"T{temperature:g}", "temperature": temperature} for temperature in temperatures),
         note={"arm": arm, "width": width, "seed": seed, "alpha": ALPHA, "views": views},
     )

@@ -51,12 +51,11 @@ def _soft(arm: str, share: float, seed: int, part: dict[str, float], *, cases: f
         {
             "student": mlp(800),
             "data": {**SPLIT, "augment": "none", **part},
-            "transfer": source.name,
             "objective": {"name": "distillation", "temperature": TEMPERATURE, "alpha": ALPHA},
             "training": _training(RATES["soft"], seed, cases, looks=1) | {"views": 1},
         },
         WORK,
-        needs=(source.name,),
+        needs=(source,),
         students=({"name": "last"},),
         note={"arm": arm, "share": share, "seed": seed},
     )

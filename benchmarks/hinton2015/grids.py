@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from benchmarks.hinton2015.jobs import Job
 from benchmarks.hinton2015.recipe import ALPHA, RATES, SPLIT, TEMPERATURE, mlp, seconds, training
-from benchmarks.hinton2015.selection import CASES, answers, long_trials
+from benchmarks.hinton2015.selection import CASES, answers
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0)
 ALPHAS = (0.1, 0.5, 0.9, 0.98, 1.0)
@@ -22,38 +22,34 @@ def grid() -> list[Job]:
     students = tuple(
         {"name": f"T{temperature:g}-alpha{alpha:g}", "temperature": temperature, "alpha": alpha} for temperature in TEMPERATURES for alpha in ALPHAS
     )
-    found = [
+    return [
         Job(
             f"grid/{seed}",
             "distill",
             {
                 "student": mlp(GRID_WIDTH),
                 "data": source.arguments["data"],
-                "transfer": source.name,
                 "training": training(GRID_EPOCHS, RATES["soft"], seed, views=1, validate_every=GRID_EPOCHS),
             },
             seconds(GRID_WIDTH, GRID_EPOCHS * CASES) * len(students),
-            needs=(source.name,),
+            needs=(source,),
             students=students,
             split="validation",
             note={"arm": "grid", "width": GRID_WIDTH, "seed": seed},
         )
         for seed in SEEDS
     ]
-    return [*long_trials(), source, *found]
 
 
 def by_views() -> list[Job]:
     """The same student from one recorded shift of each picture up to thirty-two; 784-800-800-10."""
-    found: list[Job] = [*long_trials()]
+    found: list[Job] = []
     for views in VIEWS:
         source = answers(views, augment="jitter")
-        found.append(source)
         for seed in SEEDS:
             given = {
                 "student": mlp(800),
                 "data": {**SPLIT, "augment": "jitter"},
-                "transfer": source.name,
                 "objective": {"name": "distillation", "temperature": TEMPERATURE, "alpha": ALPHA},
                 "training": training(VIEWS_EPOCHS, RATES["soft-views"], seed, views=views, validate_every=VIEWS_EPOCHS),
             }
@@ -63,7 +59,7 @@ def by_views() -> list[Job]:
                     "distill",
                     given,
                     seconds(800, VIEWS_EPOCHS * CASES),
-                    needs=(source.name,),
+                    needs=(source,),
                     students=({"name": "last"},),
                     split="validation",
                     note={"arm": "views", "views": views, "seed": seed},

@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``name`` is the folder of what it leaves, ``needs`` are the jobs whose folders it reads.
+    """``name`` is the folder of what it leaves, ``needs`` are the jobs whose folders it reads, and ``arguments`` those of the function called.
 
     ``train`` and ``distill`` leave a record for each network (in a group of ``students`` the name of each after the job's), ``record`` leaves a
     transfer set and no record, ``measure`` a record of those it needs as one ensemble, and no folder.
@@ -41,7 +41,7 @@ class Job:
     arguments: Mapping[str, Any]
     work: float
     """Seconds, roughly: what the time that is left is estimated from."""
-    needs: tuple[str, ...] = ()
+    needs: tuple[Job, ...] = ()
     students: tuple[Mapping[str, Any], ...] = ()
     split: Literal["validation", "test"] = "test"
     weights: Literal["last", "best"] = "last"
@@ -89,7 +89,7 @@ def train(job: Job, place: Place) -> None:
 def record(job: Job, place: Place) -> None:
     """A teacher's answers, or an ensemble's."""
     given = dict(job.arguments)
-    teacher = [place.work / name for name in given.pop("teacher")]
+    teacher = [place.work / member.name for member in job.needs]
     darkknowledge.record(teacher, data(place, given.pop("data")), out=place.work / job.name, threads=1, progress=False, **given)
 
 
@@ -97,13 +97,13 @@ def distill(job: Job, place: Place) -> None:
     """Students that learn from a transfer set, in lockstep where they see the same batches."""
     given = dict(job.arguments)
     out = place.work / job.name
-    given["transfer"] = str(place.work / given["transfer"])
-    darkknowledge.distill_several(job.students, data=data(place, given.pop("data")), **given, **_quietly(out))
+    (source,) = job.needs
+    darkknowledge.distill_several(job.students, transfer=place.work / source.name, data=data(place, given.pop("data")), **given, **_quietly(out))
 
 
 def measure(job: Job, place: Place) -> None:
     """Finished networks as one ensemble."""
-    runs = [place.work / name for name in job.needs]
+    runs = [place.work / member.name for member in job.needs]
     *_, together = darkknowledge.evaluate(runs, split=job.split, ensemble="probability", cost=False, threads=1)
     _write(job.name, {**job.note, "split": job.split, **numbers(together)}, place)
 

@@ -27,12 +27,12 @@ def needed(jobs: Mapping[str, Job], place: Place) -> dict[str, Job]:
     def want(job: Job, folder: bool) -> None:
         if job.name in todo or (job.left(place) if folder else job.kept(place)):
             return
-        for name in job.needs:
-            want(jobs[name], True)
+        for need in job.needs:
+            want(need, True)
         todo[job.name] = job
 
     for job in jobs.values():
-        if job.kind != "record":
+        if job.kind != "record":  # asked for by those that learn from it
             want(job, False)
     return todo
 
@@ -45,10 +45,10 @@ def run_all(jobs: Mapping[str, Job], place: Place, *, processes: int) -> dict[st
         waiting = dict(todo)
         while waiting or pool.busy:
             for name, job in list(waiting.items()):
-                if any(need in failed for need in job.needs):
-                    failed[name] = f"needs {next(need for need in job.needs if need in failed)}"
+                if any(need.name in failed for need in job.needs):
+                    failed[name] = f"needs {next(need.name for need in job.needs if need.name in failed)}"
                     del waiting[name]
-                elif pool.free and not any(need in waiting or need in pool.busy for need in job.needs):
+                elif pool.free and not any(need.name in waiting or need.name in pool.busy for need in job.needs):
                     pool.give(waiting.pop(name))
             shown.now(pool.busy)
             for job, error in pool.finished(timeout=5):
