@@ -92,17 +92,10 @@ def _students(data: Dataset, teacher: Any, runs: list[Path]) -> Iterator[tuple[s
     yield INITIAL, network
     recipe = training(1, RATES["soft"], 0, precision="fp32", schedule="constant", compile="off")
     with tempfile.TemporaryDirectory() as folder:
-        darkknowledge.distill(
-            teacher,
-            network,
-            data,
-            temperature=TEMPERATURE,
-            alpha=ALPHA,
-            check=False,
-            training=recipe,
-            logging={"progress": False},
-            out=Path(folder) / "student",
-        )
+        answers, run = Path(folder) / "answers", Path(folder) / "student"
+        darkknowledge.record(teacher, data, answers, threads=1, precision="fp32", progress=False)
+        goal = {"name": "distillation", "temperature": TEMPERATURE, "alpha": ALPHA}
+        darkknowledge.distill(None, network, data, objective=goal, transfer=answers, training=recipe, logging={"progress": False}, out=run)
     yield ONE_EPOCH, network
     for run in runs:
         yield _name(run), load_network(run / "model")

@@ -26,6 +26,8 @@ FORM_TEMPERATURES = tuple(float(10 ** (step / 4)) for step in range(17))
 FITTED_FROM = 100.0
 """Slopes are fitted at this temperature and above, where the logits are small beside it."""
 RESAMPLES = 1000
+UNSEEN = 1e-9
+"""A share of the expected gradient in the mean square that is not there for all that can be seen."""
 SHIFT = 10.0
 """What is added to all of the teacher's logits, which no softmax sees, to show what the zero-mean form needs."""
 
@@ -88,15 +90,12 @@ class Spread:
 
     def relative(self) -> dict[str, float | None]:
         """The relative variance with its 95 % interval; None stands for infinity, where the expected gradient cannot be told from 0."""
-        return _ratio(self._signal, self._mean_square, *reversed(self._resampled))
+        return _with_interval(_relative(self._mean_square, self._signal), _relative(*self._resampled))
 
     def times(self, other: Spread) -> dict[str, float | None]:
         """How many times the relative variance of ``other``, on the same cases; the resamples are paired."""
-        mean, signal = self._resampled
-        ours, theirs = mean / signal.clamp_min(0) - 1, other._resampled[0] / other._resampled[1].clamp_min(0) - 1
-        found = (self._mean_square / self._signal - 1) / (other._mean_square / other._signal - 1)
-        interval = percentile_interval((ours / theirs).nan_to_num(nan=1.0, posinf=1e9), level=0.95)
-        return {"value": float(found), "low": interval.low, "high": interval.high}
+        ours, theirs = ((_relative(each._mean_square, each._signal), _relative(*each._resampled)) for each in (self, other))
+        return _with_interval(ours[0] / theirs[0], ours[1] / theirs[1])
 
 
 def _moments(counts: Tensor, products: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,10 +109,14 @@ def _counts(rows: Tensor, n: int) -> Tensor:
     return torch.stack([torch.bincount(row, minlength=n) for row in rows])
 
 
-def _ratio(signal: Tensor, mean: Tensor, signals: Tensor, means: Tensor) -> dict[str, float | None]:
-    interval = percentile_interval(signals / means, level=0.95)
-    shares = {"value": float(signal / mean), "low": interval.high, "high": interval.low}
-    return {name: 1 / share - 1 if share > 0 else None for name, share in shares.items()}
+def _relative(mean_square: Tensor, signal: Tensor) -> Tensor:
+    return 1 / (signal / mean_square).clamp_min(UNSEEN) - 1
+
+
+def _with_interval(value: Tensor, resampled: Tensor) -> dict[str, float | None]:
+    interval = percentile_interval(resampled, level=0.95)
+    found = {"value": float(value), "low": interval.low, "high": interval.high}
+    return {name: number if number < 0.1 / UNSEEN else None for name, number in found.items()}
 
 
 def moment(network: nn.Module, inputs: Tensor, labels: Tensor, teacher: Tensor, *, mixed: tuple[float, float]) -> dict[str, Any]:
@@ -135,8 +138,13 @@ def moment(network: nn.Module, inputs: Tensor, labels: Tensor, teacher: Tensor, 
 
 
 def _term(at_logits: Tensor, spread: Spread, reference: Spread | None = None) -> dict[str, Any]:
-    """Norms, and the spread between cases. The soft term is given with T²; without it norms are divided by T², and the relative variance is the same."""
-    found = {"norm_at_logits": float(at_logits.norm(dim=1).mean()), "norm_of_mean": spread.of_mean, "trace": spread.trace, "relative": spread.relative()}
+    """Norms, and the spread between cases. The soft term is given with T²; without it norms are over T², and the relative variance is the same."""
+    found = {
+        "norm_at_logits": float(at_logits.norm(dim=1).mean()),
+        "norm_of_mean": spread.of_mean,
+        "trace": spread.trace,
+        "relative": spread.relative(),
+    }
     return found if reference is None else found | {"relative_to_hard": spread.times(reference)}
 
 
@@ -155,7 +163,7 @@ def bare(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def forms(student: Tensor, teacher: Tensor, *, temperatures: Sequence[float] = FORM_TEMPERATURES) -> dict[str, Any]:
-    """Relative error of each approximation against the temperature, ‖approximate − exact‖ / ‖exact‖ over all cases, and the slope that it falls with."""
+    """Relative error of each approximation at each temperature, ‖approximate − exact‖ / ‖exact‖ over all cases, and the slope that it falls with."""
     z, v = student.double(), teacher.double()
     centred = z - z.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
     variants: Mapping[str, tuple[Form, tuple[Tensor, Tensor]]] = {
@@ -163,7 +171,7 @@ def forms(student: Tensor, teacher: Tensor, *, temperatures: Sequence[float] = F
         "equation 3, zero-mean logits": (_third, centred),
         "equation 4, zero-mean logits": (lambda a, b, t: zero_mean_gradient(a, b, temperature=t), (z, v)),
         "equation 4, logits as they are": (bare, (z, v)),
-        "equation 4, teacher's logits + 10": (bare, (z, v + SHIFT)),
+        f"equation 4, teacher's logits + {SHIFT:g}": (bare, (z, v + SHIFT)),
     }
     errors = {name: [_error(form, pair, t) for t in temperatures] for name, (form, pair) in variants.items()}
     return {"temperatures": list(temperatures), "errors": errors, "slopes": {name: slope(temperatures, found) for name, found in errors.items()}}
