@@ -178,7 +178,7 @@ def _parsed_numbers(raw: Mapping[str, Any], what: What) -> Record:
     limit = first + examples if what.split == "test" else FIRST_TEST_ID
     _require(len(wrong) == errors, "wrong, which names another number of pictures than errors,")
     _require(all(first <= picture < limit and type(label) is int and 0 <= label < CLASSES for picture, label in wrong.items()), "wrong")
-    return Record(what, errors, examples, _number(raw["nll"]), _number(raw["ece"]), _number(raw["core_seconds"]), wrong, last)
+    return Record(what, errors, examples, _number(raw["nll"]), _number(raw["ece"]), _number(raw.get("core_seconds", 0)), wrong, last)
 
 
 def _number(value: Any) -> float:

@@ -25,6 +25,7 @@ class Arm:
 
 ARMS: Mapping[str, Arm] = {
     "teacher": Arm("P1", "teacher 784-1200-1200-10: dropout, bounded weights, shifts of at most 2 pixels", 67),
+    "ten": Arm("P3b", "ten such teachers together"),
     "alone": Arm("P2", "student 784-800-800-10 on labels, no regularisation", 146),
     "alone-jitter": Arm("P2b", "the same with shifts"),
     "alone-dropout": Arm("P2b", "the same with dropout and bounded weights"),
@@ -79,6 +80,8 @@ class Row:
 
 def row(records: Records, arm: str) -> Row:
     """One network of the headline."""
+    if arm == "ten":
+        return Row(records.where(arm), 1)
     distilled: dict[str, float] = {"temperature": TEMPERATURE, "alpha": ALPHA} if arm.startswith("soft") else {}
     return Row(records.where(arm, seeds=SEEDS, width=1200 if arm == "teacher" else 800, **distilled), len(SEEDS))
 
