@@ -52,6 +52,7 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("list rot=runs", USAGE, ["unknown key 'rot'", "Did you mean 'root'?"]),
     # Unknown choices
     ("train model=hinton_mpl", USAGE, ["no model 'hinton_mpl'", "Did you mean 'hinton_mlp'?", "timm:NAME"]),
+    ("train model.initial_std=0", USAGE, ["initial_std=0 is not above 0 and finite", "null for none"]),
     ("train model=cifar_resnet model.depth=21", USAGE, ["no residual network of depth 21", "20", "8x4"]),
     ("train model=timm:resnet_x", USAGE, ["timm has no network 'resnet_x'", "resnet"]),
     ("train model=nowhere.networks:Mine", USAGE, ["nowhere.networks cannot be imported"]),
@@ -81,6 +82,8 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("train data.validation=1.5", USAGE, ["data.validation=1.5 must be"]),
     ("train data.validation=5000", USAGE, ["would take all of the 1297"]),
     ("train model.hidden=abc", USAGE, ["hidden='abc' is not of type tuple[int, ...]"]),
+    ("train training.validate_every=0", USAGE, ["training.validate_every=0 must be greater than or equal to 1"]),
+    ("train training.validate_every=null", USAGE, ["training.validate_every"]),
     ("run seeds=0", USAGE, ["seeds=0 must be greater than or equal to 1"]),
     (f"train training.device={ABSENT_DEVICE}", RESOURCE, [f"no {ABSENT_DEVICE} device", "training.device=auto"]),
     # Data

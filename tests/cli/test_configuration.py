@@ -42,7 +42,7 @@ def shown(dk: Program, *words: str) -> Any:
 def test_without_a_word_the_command_line_has_the_defaults_of_python(stage: str, dk: Program) -> None:
     values = shown(dk, stage, *(["experiment=null"] if stage == "run" else []))
     settings = validate(SCHEMAS[stage], values)
-    options = {"hidden": [800, 800], "input_dropout": 0.0, "hidden_dropout": 0.0, "max_norm": None}
+    options = {"hidden": [800, 800], "input_dropout": 0.0, "hidden_dropout": 0.0, "max_norm": None, "initial_std": None}
     for model in (getattr(settings, name) for name in ("model", "student") if hasattr(settings, name)):
         assert model.options() == options  # the family's own defaults, which Python leaves to the family
     plain = settings.model_dump(exclude={"model": set(options), "student": set(options), "teacher": {"model": set(options)}})

@@ -7,6 +7,7 @@ from torch import nn
 
 from darkknowledge.errors import UsageError
 from darkknowledge.model import Network, build
+from darkknowledge.model.hinton_mlp import HintonMLP
 
 MNIST = {"num_classes": 10, "input_shape": (1, 28, 28), "mean": [0.1307], "std": [0.3081]}
 
@@ -62,6 +63,25 @@ def test_initial_weights_have_the_documented_scale_and_biases_are_zero() -> None
     assert all(layer.bias.abs().max() == 0 for layer in (first, second, last))
 
 
+def test_one_standard_deviation_may_be_given_for_all_initial_weights() -> None:
+    torch.manual_seed(0)
+    layers = linears(mlp(hidden=(1000, 1000), initial_std=0.01))
+    for layer, slack in zip(layers, (0.01, 0.01, 0.05), strict=True):
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=slack)
+        assert layer.weight.mean().abs() < 5e-4
+        assert layer.bias.abs().max() == 0
+
+
+def test_the_same_seed_gives_the_same_initial_weights_but_for_their_scale() -> None:
+    found = []
+    for std in (None, 0.01, 2.0):
+        torch.manual_seed(3)
+        found.append([layer.weight for layer in linears(mlp(hidden=(30, 20), initial_std=std))])
+    for usual, small, large, fan_in, gain in zip(*found, (784, 30, 20), (2, 2, 1), strict=True):
+        torch.testing.assert_close(small * math.sqrt(gain / fan_in) / 0.01, usual, rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(small * 200, large, rtol=1e-5, atol=1e-8)
+
+
 def test_projection_scales_long_rows_down_to_the_bound_and_leaves_short_ones() -> None:
     network = mlp(hidden=(20, 20), max_norm=1.4)
     before = [layer.weight.detach().double().numpy() for layer in linears(network)]
@@ -96,9 +116,22 @@ def test_inputs_of_another_size_are_resized_to_the_layer_it_was_built_with() -> 
         ({"max_norm": 0}, "max_norm"),
         ({"max_norm": float("nan")}, "max_norm"),
         ({"max_norm": True}, "max_norm"),
+        ({"initial_std": 0}, r"initial_std=0 is not above 0[\s\S]*null for none"),
+        ({"initial_std": -1}, r"initial_std=-1 is not above 0"),
+        ({"initial_std": float("nan")}, "initial_std=nan"),
+        ({"initial_std": float("inf")}, "initial_std=inf"),
+        ({"initial_std": "small"}, "initial_std='small'"),
         ({"widths": [8]}, "widths"),
     ],
 )
 def test_a_mistaken_option_is_named(options: dict[str, object], word: str) -> None:
     with pytest.raises(UsageError, match=word):
         mlp(**options)
+
+
+@pytest.mark.parametrize("name", ["max_norm", "initial_std"])
+@pytest.mark.parametrize("value", [0.0, -0.5, math.nan, math.inf])
+def test_the_class_itself_says_what_is_wrong_with_a_bound_or_a_scale(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name}={value} is not above 0 and finite") as refused:
+        HintonMLP(4, 2, **{name: value})
+    assert refused.value.fix == "give a number above 0, or null for none"

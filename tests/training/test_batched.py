@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from darkknowledge.errors import DivergedError, Interrupted
+from darkknowledge.model._dropout import Dropout
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.training import Fitted, Recipe, Student, batched, fit, fit_together, loop
 from darkknowledge.training.learner import Learner
@@ -122,7 +123,7 @@ def test_networks_that_are_not_alike_are_computed_one_by_one(other: nn.Module) -
     assert not batched.worth_batching(learners(group))
 
 
-@pytest.mark.parametrize("layers", [[nn.Dropout(0.5)], [nn.BatchNorm1d(6)], [Own(nn.Linear(6, 6))]])
+@pytest.mark.parametrize("layers", [[nn.Dropout(0.5)], [Dropout(0.5)], [nn.BatchNorm1d(6)], [Own(nn.Linear(6, 6))]])
 def test_layers_that_draw_numbers_keep_statistics_or_are_somebodys_own_are_not_batched(layers: list[nn.Module]) -> None:
     def made() -> nn.Module:
         return nn.Sequential(nn.Linear(2, 6), *layers, nn.Linear(6, CLASSES))

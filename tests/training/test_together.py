@@ -200,7 +200,18 @@ def test_when_all_diverge_nothing_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "update", [{"seed": 1}, {"batch_size": 8}, {"epochs": 4}, {"steps": 5}, {"views": 2}, {"accumulate": 2}, {"shuffle_block": 4}, {"threads": 1}]
+    "update",
+    [
+        {"seed": 1},
+        {"batch_size": 8},
+        {"epochs": 4},
+        {"steps": 5},
+        {"views": 2},
+        {"accumulate": 2},
+        {"shuffle_block": 4},
+        {"validate_every": 2},
+        {"threads": 1},
+    ],
 )
 def test_other_batches_are_no_group(update: dict[str, int]) -> None:
     assert not same_batches(RECIPE, RECIPE.model_copy(update=update))

@@ -86,17 +86,19 @@ class ProgressLines:
     def begin(self, plan: Plan) -> None:
         """Note how long the run is."""
         self._plan, self._every, self._began = plan, -(-plan.epochs // LINES), monotonic()
+        self._latest: dict[str, float] = {}
 
     def step(self, done: int) -> None:
         """Nothing: steps are too many for lines."""
 
     def record(self, record: Record) -> None:
-        """Print a line when the epoch is one of those shown."""
+        """Print a line when the epoch is one of those shown; its validation accuracy is the newest there is."""
+        self._latest.update(record.values)
         epoch = -(-record.epoch // 1)
         if record.kind == "epoch" and (epoch % self._every == 0 or record.step == self._plan.steps):
             remaining = (monotonic() - self._began) * (self._plan.steps - record.step) / max(record.step - self._plan.done, 1)
             left = f", {remaining:.0f} s left" if record.step < self._plan.steps else ""
-            line = f"{self._plan.name}: epoch {epoch:.0f}/{self._plan.epochs}, {describe(record.values)}{left}"
+            line = f"{self._plan.name}: epoch {epoch:.0f}/{self._plan.epochs}, {describe(self._latest)}{left}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def end(self) -> None:
