@@ -10,7 +10,7 @@ from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report.notation import NOTHING, interval, number, probability, short
 from benchmarks.hinton2015.report.records import Records
 from benchmarks.hinton2015.report.rows import Comparison, Row, at_share, at_temperature, compare, recovered, row
-from darkknowledge.analysis import GapRecovered
+from darkknowledge.analysis import GapRecovered, Interval
 
 TEACHER, ALONE, SOFT, BEYOND = 70, (130, 165), 80, 67
 SHARE = 0.88
@@ -96,11 +96,17 @@ def _beyond(records: Records) -> Iterable[Bar]:
 
 def fewer(apart: Comparison, than: str) -> str:
     """The mean of the paired differences, in words."""
-    if apart.test is None:
-        return NOTHING
     test = apart.test
-    sure = f"95 % interval {interval(test.interval)}, {probability(test.p_value)}" if test.interval else f"n = {test.n}"
+    if test is None:
+        return NOTHING
+    sure = f"95 % interval {span(apart, more=test.difference < 0)}, {probability(test.p_value)}" if test.interval else f"n = {test.n}"
     return f"{number(abs(test.difference))} {'fewer' if test.difference >= 0 else 'more'} than {than} ({sure})"
+
+
+def span(apart: Comparison, *, more: bool) -> str:
+    """The interval of first − second, or of second − first, which counts what the second has ``more``."""
+    found = apart.test.interval if apart.test else None
+    return interval(Interval(-found.high, -found.low, found.level) if found and more else found)
 
 
 def _wide(records: Records) -> Iterable[Bar]:

@@ -70,7 +70,9 @@ def sizes(records: Records) -> str:
     for width in WIDTHS:
         alone, *distilled = of_size(records, width)
         gains = [fewer(compare(alone, found), "alone") for found in distilled]
-        rows.append((f"784-{width}-{width}-10", *map(brief, (alone, *distilled)), *gains))
+        rows.append(
+            (f"784-{width}-{width}-10", *(brief(found) if found.n or width != WIDTHS[-1] else NOTHING for found in (alone, *distilled)), *gains)
+        )
     return table(("student", "alone", "T = 4", "T = 20", "T = 4 brings", "T = 20 brings"), rows)
 
 

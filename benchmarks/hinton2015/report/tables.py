@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.hinton2015.recipe import SEEDS
-from benchmarks.hinton2015.report.bars import bars, fewer
+from benchmarks.hinton2015.report.bars import bars, span
 from benchmarks.hinton2015.report.notation import NOTHING, interval, mean, number, probability, short, table
 from benchmarks.hinton2015.report.records import Record, Records
 from benchmarks.hinton2015.report.rows import ARMS, MINUTE, Comparison, Row, compare, row
@@ -77,8 +77,14 @@ def seed_by_seed(records: Records) -> str:
         if not apart.pairs:
             continue
         cells = {ours.what.seed: _pair(ours, theirs, apart, position) for position, (ours, theirs) in enumerate(apart.pairs)}
-        rows.append((f"`{first}` → `{second}`", fewer(apart, "before"), *(cells.get(seed, NOTHING) for seed in SEEDS)))
-    return table(("", "second of the two, paired t", *(f"seed {seed}" for seed in SEEDS)), rows)
+        rows.append((f"`{first}` → `{second}`", _change(apart), *(cells.get(seed, NOTHING) for seed in SEEDS)))
+    return table(("", "change in errors (95 % interval), paired t", *(f"seed {seed}" for seed in SEEDS)), rows)
+
+
+def _change(apart: Comparison) -> str:
+    assert apart.test is not None
+    sure = f" ({span(apart, more=True)}), {probability(apart.test.p_value)}" if apart.test.interval else ""
+    return f"{number(-apart.test.difference)}{sure}"
 
 
 def _pair(ours: Record, theirs: Record, apart: Comparison, position: int) -> str:
