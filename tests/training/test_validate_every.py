@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from darkknowledge.errors import Interrupted
+from darkknowledge.errors import DivergedError, Interrupted
 from darkknowledge.training import Fitted, Recipe, Student, fit, fit_together
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.progress import ProgressBar, ProgressLines
@@ -131,6 +131,12 @@ def test_those_who_train_together_are_looked_at_together() -> None:
     fit_together(group, TRAIN, validation=points(15, seed=1, asked=passes.append))
     assert passes == [None] * 3
     assert [list(looked_at(each)) for each in notes] == [[3, 6, 7]] * 2
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_that_diverges_before_a_look_says_so(every: int) -> None:
+    with pytest.raises(DivergedError, match="no longer finite"):
+        run(every, learning_rate=1e30)
 
 
 def screen(*, terminal: bool) -> Console:

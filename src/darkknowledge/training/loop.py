@@ -155,6 +155,8 @@ class Lockstep:
 
     def end_epoch(self) -> None:
         """Validate all on one pass over the validation split, if it is time, and sum the epoch up."""
+        if not self.going:  # all have diverged
+            return
         number = self.going[0].epochs_done + 1
         due = number % self.first.recipe.validate_every == 0 or number == self.first.epochs
         if self.validation is None or not len(self.validation) or not due:
