@@ -58,7 +58,7 @@ def measured(teacher: Path, students: list[Path], data: Path, *, cases: int) -> 
 
     torch.set_num_threads(1)
     began = time.process_time()
-    found = load("mnist", root=data, augment="none", **FULL)
+    found = load("mnist", root=data, augment="none", validation=FULL["validation"])
     positions = torch.randperm(len(found.train), generator=torch.Generator().manual_seed(0))[:cases].sort().values
     (batch,) = found.train.batches(positions, batch_size=cases, views=None)
     frozen = Frozen(load_network(teacher / "model"), found.class_names)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 SOFT, PLAIN, HARD, MIXTURE = "#0072b2", "#d55e00", "#444444", "#009e73"
 """Of Okabe and Ito's palette, which colour-blind people tell apart."""
-FORM_STYLES = (("#0072b2", "-"), ("#56b4e9", "--"), ("#009e73", "-"), ("#d55e00", "-"), ("#cc79a7", "-"))
-NORMS = {"norm_at_logits": "at the logits,\nmean over cases", "norm_of_mean": "of the mean gradient,\nall weights"}
+FORM_STYLES = (("#56b4e9", "-", 7.0), ("#0072b2", "-", 3.5), ("#f0e442", "--", 1.5), ("#d55e00", "-", 1.8), ("#cc79a7", "-", 1.8))
+"""Colour, dashes and width: three of the lines lie on each other."""
+FORM_WORDS = {"#f0e442": "#8a7f00"}
+"""Colours that are too pale for words."""
+BEYOND = 1e15
+"""Drawn for infinity, above every axis."""
+NORMS = {"norm_at_logits": "norm at the logits,\nmean over cases", "norm_of_mean": "norm of the mean gradient\nof all weights"}
 SETTINGS = {
     "svg.hashsalt": "hinton2015-gradients",
     "figure.facecolor": "white",
@@ -57,8 +61,9 @@ def norms(record: Mapping[str, Any]) -> Any:
             panel.plot(temperatures, with_factor, color=SOFT, marker="o", markersize=3.5)
             panel.plot(temperatures, without, color=PLAIN, marker="s", markersize=3.5, linestyle="--")
             panel.axhline(moment["hard"][key], color=HARD, linestyle=":")
-            panel.set(xscale="log", yscale="log")
-        panels[0].set_ylabel(f"norm of the gradient\n{name}")
+            _logarithmic(panel, temperatures)
+            panel.margins(y=0.12)
+        panels[0].set_ylabel(name)
     for moment, panel in zip(moments, rows[0], strict=True):
         panel.set_title(moment["name"])
     for panel in rows[1]:
@@ -84,26 +89,42 @@ def _word(panel: Any, at: tuple[float, float], text: str, colour: str, *, above:
     )
 
 
+def _logarithmic(panel: Any, temperatures: Sequence[float]) -> None:
+    """Both axes, the temperature in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    panel.set(xscale="log", yscale="log", xlim=(min(temperatures) / 1.3, max(temperatures) * 1.3))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_minor_locator(NullLocator())
+
+
 def approximations(found: Mapping[str, Any]) -> Any:
     """Relative error against the temperature, each line with its name and slope at its end."""
     from matplotlib import pyplot
 
     figure, panel = pyplot.subplots(figsize=(7.5, 4.2))
     ends = {name: errors[-1] for name, errors in found["errors"].items()}
-    heights = _apart(ends, factor=2.4)
-    for (colour, style), (name, errors) in zip(FORM_STYLES, found["errors"].items(), strict=True):
-        panel.plot(found["temperatures"], errors, color=colour, linestyle=style, linewidth=1.8)
-        text = f"{name}: slope {found['slopes'][name]:.2f}".replace("-", "−")
-        panel.annotate(text, (found["temperatures"][-1] * 1.15, heights[name]), color=colour, va="center", fontsize=8.5, annotation_clip=False)
-    panel.set(xscale="log", yscale="log", xlabel="temperature", ylabel="relative error of the gradient at the logits")
+    heights = _apart(ends, factor=2.0)
+    for (colour, style, width), (name, errors) in zip(FORM_STYLES, found["errors"].items(), strict=True):
+        panel.plot(found["temperatures"], errors, color=colour, linestyle=style, linewidth=width)
+        text = f"{name} (slope {_slope(found['slopes'][name])})"
+        at = (found["temperatures"][-1] * 1.4, heights[name])
+        panel.annotate(text, at, color=FORM_WORDS.get(colour, colour), va="center", fontsize=8.5, annotation_clip=False)
+    _logarithmic(panel, found["temperatures"])
+    panel.set(xlabel="temperature", ylabel="relative error of the gradient at the logits")
     return figure
+
+
+def _slope(value: float) -> str:
+    return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _apart(heights: Mapping[str, float], *, factor: float) -> dict[str, float]:
     """Heights on a logarithmic axis, moved up where they would be nearer to each other than ``factor``."""
     placed: dict[str, float] = {}
     floor = 0.0
-    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+    for name, height in sorted(heights.items(), key=lambda item: float(f"{item[1]:.1g}")):
         placed[name] = floor = max(height, floor * factor)
     return placed
 
@@ -118,13 +139,21 @@ def variance(record: Mapping[str, Any]) -> Any:
         temperatures = [float(t) for t in moment["soft"]]
         _band(panel, temperatures, [term["relative"] for term in moment["soft"].values()], SOFT, "-")
         _band(panel, (temperatures[0], temperatures[-1]), [moment["hard"]["relative"]] * 2, HARD, ":")
-        mixed = moment["mixture"]["relative"]
-        panel.plot([record["temperature"]], [_number(mixed["value"])], color=MIXTURE, marker="D", markersize=5, linestyle="none")
-        panel.set(xscale="log", yscale="log", xlabel="temperature", title=moment["name"])
-    panels[0].set_ylabel("variance between cases\n/ squared mean gradient")
+        panel.plot([record["temperature"]], [_number(moment["mixture"]["relative"]["value"])], color=MIXTURE, marker="D", markersize=5)
+        _logarithmic(panel, temperatures)
+        panel.set(xlabel="temperature", title=moment["name"])
+    panels[0].set_ylabel("variance of the gradient between cases\nover the square of its mean")
+    panels[0].set_ylim(*_limits(moments))
     _label_variance(panels[0], moments[0], record)
     figure.tight_layout()
     return figure
+
+
+def _limits(moments: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Of an axis with all that is finite, and room for words."""
+    found = [term["relative"] for moment in moments for term in (moment["hard"], moment["mixture"], *moment["soft"].values())]
+    values = [value for each in found for value in each.values() if value is not None and value > 0]
+    return min(values) / 2, max(values) * 1.5
 
 
 def _band(panel: Any, temperatures: Sequence[float], found: Sequence[Mapping[str, float | None]], colour: str, style: str) -> None:
@@ -135,13 +164,14 @@ def _band(panel: Any, temperatures: Sequence[float], found: Sequence[Mapping[str
 
 
 def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+    return BEYOND if value is None else value
 
 
 def _label_variance(panel: Any, moment: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Words beside the lines of one panel."""
-    last = next(reversed(moment["soft"].values()))["relative"]["value"]
-    hard, mixed = moment["hard"]["relative"]["value"], moment["mixture"]["relative"]["value"]
-    _word(panel, (1000, hard), "labels", HARD, above=hard > last, align="right")
-    _word(panel, (1000, last), "soft targets", SOFT, above=hard <= last, align="right")
-    _word(panel, (record["temperature"], mixed), f"{record['alpha']:g} soft + {1 - record['alpha']:.2g} labels", MIXTURE, above=False, align="center")
+    """Words beside the lines of one panel, outside the bands."""
+    soft, hard = next(reversed(moment["soft"].values()))["relative"], moment["hard"]["relative"]
+    higher = _number(hard["value"]) > _number(soft["value"])
+    _word(panel, (1000, _number(hard["high" if higher else "low"])), "labels", HARD, above=higher, align="right")
+    _word(panel, (1000, _number(soft["low" if higher else "high"])), "soft targets", SOFT, above=not higher, align="right")
+    text = f"{record['alpha']:g} soft targets \n+ {1 - record['alpha']:.2g} labels  "
+    _word(panel, (record["temperature"], _number(moment["mixture"]["relative"]["value"])), text, MIXTURE, above=False, align="right")

@@ -23,7 +23,7 @@ from darkknowledge.objective import hard_label_gradient, high_temperature_gradie
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0, 100.0, 1000.0)
 FORM_TEMPERATURES = tuple(float(10 ** (step / 4)) for step in range(17))
 """From 1 to 10,000, four to a factor of ten."""
-FITTED_FROM = 100.0
+FITTED_FROM = 1000.0
 """Slopes are fitted at this temperature and above, where the logits are small beside it."""
 RESAMPLES = 1000
 UNSEEN = 1e-9
@@ -72,12 +72,15 @@ class Spread:
     bias of |ḡ|², the trace of the covariance is M − S and the relative variance (M − S) / S: the number of cases in a mini-batch whose noise is as
     long as the gradient itself.
 
+    ``share_of_cases`` is the participation ratio (Σ |g_b|²)² / (n Σ |g_b|⁴): 1 if all gradients have the same length, 1/n if all but one are 0.
+
     Source: the relative variance is the "simple noise scale" of McCandlish et al. (2018, arXiv:1812.06162), equation 2.9.
     """
 
     def __init__(self, products: Tensor) -> None:
         self.n = len(products)
         squares = products.diagonal().double()
+        self.share_of_cases = float(squares.sum() ** 2 / squares.square().sum()) / self.n
         self.of_mean = float(products.sum(dtype=torch.float64).clamp_min(0).sqrt()) / self.n
         self._mean_square, self._signal = _moments(torch.ones(1, self.n), products, squares)
         drawn = [_moments(_counts(rows, self.n), products, squares) for rows in resampled(self.n, resamples=RESAMPLES, seed=0)]
@@ -143,6 +146,7 @@ def _term(at_logits: Tensor, spread: Spread, reference: Spread | None = None) ->
         "norm_at_logits": float(at_logits.norm(dim=1).mean()),
         "norm_of_mean": spread.of_mean,
         "trace": spread.trace,
+        "share_of_cases": spread.share_of_cases,
         "relative": spread.relative(),
     }
     return found if reference is None else found | {"relative_to_hard": spread.times(reference)}

@@ -11,6 +11,8 @@ from darkknowledge.runs.files import read_json
 RECORD = "gradients.json"
 NEAR = 0.1
 """As near to its limit the norm of the soft term is called constant."""
+EDGE = 8.0
+"""Where the paper says that it makes no difference any more, for students that are wide enough."""
 SHOWN_ERRORS = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -38,11 +40,9 @@ def section(results: Path) -> str:
 def _how(record: Mapping[str, Any]) -> str:
     names = ", ".join(moment["name"] for moment in record["moments"])
     return (
-        f"Measured on {record['cases']:,} training pictures, with the teacher 784-1200-1200-10 and a student 784-800-800-10 ({names}; the first "
-        "epoch is on the mixture "
-        f"of {record['alpha']:g} soft targets at T = {record['temperature']:g} and {1 - record['alpha']:.2g} labels). The root mean square of the "
-        "teacher's logits about "
-        f"their mean is {_digits(record['teacher']['spread'])}. What the terms mean is derived in [gradients](gradients.md)."
+        f"Measured on {record['cases']:,} training pictures with one teacher 784-1200-1200-10 and students 784-800-800-10: {names}. The first epoch "
+        f"is on {record['alpha']:g} soft targets at T = {record['temperature']:g} and {1 - record['alpha']:.2g} labels. The root mean square of the "
+        f"teacher's logits about their mean is {_digits(record['teacher']['spread'])}. The derivations are in [gradients](gradients.md)."
     )
 
 
@@ -63,20 +63,23 @@ def _about_norms(moments: Sequence[Mapping[str, Any]]) -> str:
     spans = []
     for moment in moments:
         soft = {float(t): term["norm_at_logits"] for t, term in moment["soft"].items()}
-        change = max(soft.values()) / min(soft.values())
-        spans.append(f"{moment['name']}, from T = {constant_from(soft):g} on (a factor of {_digits(change)} over all)")
+        low, high = _range(soft, from_=0, to=EDGE), _range(soft, from_=EDGE, to=max(soft))
+        spans.append(f"{moment['name']}, from T = {constant_from(soft):g} on (factors of {high} above and {low} below T = {EDGE:g})")
     first = moments[0]["soft"]
     fall = first["1"]["norm_at_logits"] / first["1000"]["norm_at_logits"] * 1e6
     ratios = "; ".join(f"{m['name']}, {_digits(m['soft']['20']['norm_at_logits'] / m['hard']['norm_at_logits'])}" for m in moments)
     return (
-        f"Without T² the gradient of the soft term falls by a factor of {_digits(fall)} between T = 1 and T = 1000 at the initial weights. With "
-        "it, the norm at the logits is "
-        f"within {NEAR:.0%} of its value at T = 1000: {'; '.join(spans)}. Below that the temperature changes what is learned and how strongly. So "
-        "the factor makes the weights "
-        "of the two terms hold for every high temperature, and nearly so for low ones. It does not make the terms equally large: at T = 20 the "
-        "soft term's norm at the "
-        f"logits, over that of the labels, is: {ratios}."
+        f"Without T² the gradient of the soft term falls by a factor of {_digits(fall)} between T = 1 and T = 1000 at the initial weights. With it, "
+        f"the norm at the logits is within {100 * NEAR:g} % of its value at T = 1000: {'; '.join(spans)}. So the factor makes the weights of the two "
+        "terms hold for all high temperatures, those beside which the logits are small. At low ones the temperature changes both what is learned "
+        "and how strongly, with the factor too. Nor does it make the terms equally large: at T = 20 the norm of the soft term at the logits, over "
+        f"that of the labels, is: {ratios}."
     )
+
+
+def _range(norms: Mapping[float, float], *, from_: float, to: float) -> str:
+    found = [norm for temperature, norm in norms.items() if from_ <= temperature <= to]
+    return f"{max(found) / min(found):.2g}"
 
 
 def constant_from(norms: Mapping[float, float]) -> float:
@@ -96,7 +99,7 @@ def _forms(forms: Mapping[str, Any]) -> str:
         (name, *(_digits(errors[index]) for index in shown), f"{forms['slopes'][name]:.3f}".replace("-", "−"))
         for name, errors in forms["errors"].items()
     ]
-    return _table(("relative error", *(f"T = {forms['temperatures'][index]:g}" for index in shown), "slope from T = 100"), rows)
+    return _table(("relative error", *(f"T = {forms['temperatures'][index]:g}" for index in shown), "slope from T = 1000"), rows)
 
 
 def _about_forms(record: Mapping[str, Any]) -> str:
@@ -104,45 +107,47 @@ def _about_forms(record: Mapping[str, Any]) -> str:
     slopes, errors = record["forms"]["slopes"], record["forms"]["errors"]
     falling = [slopes[name] for name in errors if name.startswith("equation 3") or name == "equation 4, zero-mean logits"]
     student = next(m for m in record["moments"] if m["name"] == "after one epoch")["logits"]["student"]
+    shifted = next(name for name in errors if "+" in name)
     return (
-        "The student is that after one epoch. Where the logits have mean 0, or equation 3 keeps their sums, the relative error falls as 1/T "
-        "(fitted slopes "
-        f"{_signed(min(falling))} to {_signed(max(falling))}). Equation 4 as it is printed needs means of 0, and networks do not have them: the "
-        "root mean square of the means is "
-        f"{_digits(record['teacher']['mean'])} for this teacher and {_digits(student['mean'])} for the student, and the error stays at "
-        f"{_digits(errors['equation 4, logits as they are'][-1])} however high the temperature. With 10 added to each of the teacher's logits, "
-        "which changes no soft target, it is "
-        f"{_digits(errors[next(name for name in errors if '+' in name)][-1])}. `zero_mean_gradient` and `logit_matching` take the means off "
-        "themselves."
-    )
+        "The student is that after one epoch. Where the logits have mean 0, or equation 3 keeps their sums, the relative error falls as 1/T (slopes "
+        f"between {min(falling):.3f} and {max(falling):.3f}). Equation 4 as it is printed needs means of 0. Here they are small: the gradient of a "
+        "softmax sums to 0 over the classes, so that training leaves the sum of the last layer's weights as it was drawn. Their root mean square is "
+        f"{_digits(record['teacher']['mean'])} for the teacher and {_digits(student['mean'])} for the student. Even so its error stays at "
+        f"{_digits(errors['equation 4, logits as they are'][-1])} however high the temperature, and with 10 added to each of the teacher's logits, "
+        f"which changes no soft target, at {_digits(errors[shifted][-1])}. `zero_mean_gradient` and `logit_matching` take the means off themselves."
+    ).replace("-1.", "−1.")
 
 
 def _variance(record: Mapping[str, Any]) -> str:
     moments = record["moments"]
-    names = [("labels", lambda m: m["hard"]), *((f"soft targets, T = {t}", lambda m, t=t: m["soft"][t]) for t in moments[0]["soft"])]
-    names.append((f"{record['alpha']:g} soft (T = {record['temperature']:g}) + {1 - record['alpha']:.2g} labels", lambda m: m["mixture"]))
-    rows = [(name, *(_interval(of(moment)["relative"]) for moment in moments)) for name, of in names]
+    rows = [("labels", *(_interval(moment["hard"]["relative"]) for moment in moments))]
+    for t in moments[0]["soft"]:
+        rows.append((f"soft targets, T = {t}", *(_interval(moment["soft"][t]["relative"]) for moment in moments)))
+    mixture = f"{record['alpha']:g} soft (T = {record['temperature']:g}) + {1 - record['alpha']:.2g} labels"
+    rows.append((mixture, *(_interval(moment["mixture"]["relative"]) for moment in moments)))
     rows.append(("T = 20 over labels", *(_interval(moment["soft"]["20"]["relative_to_hard"]) for moment in moments)))
     return _table(("relative variance (95 % interval)", *(moment["name"] for moment in moments)), rows)
 
 
 def _about_variance(record: Mapping[str, Any]) -> str:
     """What the third figure shows, whichever way it goes."""
-    said = []
-    for moment in record["moments"]:
-        found = moment["soft"]["20"]["relative_to_hard"]
-        said.append(f"{moment['name']}, {verdict(found)} ({_interval(found)} times)")
+    moments = record["moments"]
+    ratios = {moment["name"]: moment["soft"]["20"]["relative_to_hard"] for moment in moments}
+    said = "; ".join(f"{name}, {verdict(found)}: {_interval(found)}" for name, found in ratios.items())
+    shares = "; ".join(f"{m['name']}, {_percent(m['hard'])} and {_percent(m['soft']['20'])}" for m in moments)
     return (
-        "The relative variance is the trace of the covariance of the per-case gradients over the squared norm of their mean: the size of a "
-        "mini-batch whose noise is as long as "
-        "the gradient itself. It is the same with T² and without. Intervals are bootstrap intervals over the cases; ∞ stands where the mean "
-        "gradient cannot be told from 0. "
-        'The paper says that soft targets have "much less variance in the gradient between training cases". At T = 20, beside labels: '
-        f"{'; '.join(said)}. "
-        "Where a student has nearly reached the minimum of a term, the mean gradient of that term vanishes and its relative variance grows without "
-        "bound, so the columns of "
-        "trained students also say which term they were trained on."
+        "The relative variance is the trace of the covariance of the per-case gradients, with respect to all weights, over the squared norm of their "
+        "mean: the size of a mini-batch whose noise is as long as the gradient itself. It is the same with T² and without. Intervals are bootstrap "
+        "intervals over the cases; ∞ stands where the mean gradient cannot be told from 0. The paper says that soft targets have “much less variance "
+        f"in the gradient between training cases”. At T = 20, as a multiple of that of labels: {said}. At T = 1 the soft targets of a confident "
+        "teacher are nearly labels. How many cases take part (the participation ratio of the squared norms, 100 % if all gradients have one length), "
+        f"for labels and for soft targets at T = 20: {shares}. Where a student has nearly reached the minimum of a term, that term's mean gradient "
+        "vanishes and its relative variance grows without bound, so read the columns of trained students with what they were trained on in mind."
     )
+
+
+def _percent(term: Mapping[str, Any]) -> str:
+    return f"{100 * term['share_of_cases']:.2g} %"
 
 
 def verdict(ratio: Mapping[str, float | None]) -> str:
@@ -166,11 +171,8 @@ def _digits(value: float | None) -> str:
     if "e" not in text:
         return text
     mantissa, exponent = text.split("e")
-    return f"{float(value):,.0f}" if 0 < int(exponent) < 7 else f"{mantissa}·10^{int(exponent)}".replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{float(text):,.0f}" if 0 < int(exponent) < 7 else f"{mantissa} · 10{raised}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

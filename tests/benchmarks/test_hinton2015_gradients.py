@@ -61,7 +61,7 @@ def test_products_are_those_of_per_case_gradients_by_autograd(network: nn.Module
 
 def test_the_trace_is_that_of_the_covariance_matrix_and_the_mean_that_of_the_gradients(network: nn.Module, cases: tuple[Tensor, ...]) -> None:
     inputs, labels, teacher = cases
-    gradients = one_by_one(network, inputs, labels, teacher, None)
+    gradients = one_by_one(network, inputs, labels, teacher, None) + 0.2  # a mean that is more than noise
     spread = Spread(gradients @ gradients.T)
     trace = torch.cov(gradients.T).trace()
     assert spread.trace == pytest.approx(float(trace))
@@ -83,6 +83,12 @@ def test_the_interval_of_the_relative_variance_holds_the_true_one_about_as_often
         assert high is not None
         held += low <= 1 / mean**2 <= high
     assert 51 <= held <= 60
+
+
+def test_the_share_of_cases_is_1_if_all_gradients_are_as_long_and_counts_those_that_are_there() -> None:
+    gradients = torch.cat([torch.eye(5), torch.zeros(15, 5)]).double()
+    assert Spread(gradients @ gradients.T).share_of_cases == pytest.approx(0.25)
+    assert Spread(gradients[:5] @ gradients[:5].T).share_of_cases == pytest.approx(1)
 
 
 def test_gradients_that_cancel_have_no_finite_relative_variance() -> None:
