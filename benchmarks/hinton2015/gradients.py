@@ -51,7 +51,8 @@ def measured(teacher: Path, students: list[Path], data: Path, *, cases: int) -> 
     """The record: each moment, and the approximations after one epoch."""
     import torch
 
-    from benchmarks.hinton2015.gradients_measuring import forms, moment, scale
+    from benchmarks.hinton2015.gradients_forms import forms
+    from benchmarks.hinton2015.gradients_measuring import moment, scale
     from darkknowledge.data import load
     from darkknowledge.model import load as load_network
     from darkknowledge.teacher import Frozen
@@ -71,8 +72,10 @@ def measured(teacher: Path, students: list[Path], data: Path, *, cases: int) -> 
             with torch.no_grad():
                 approximations = forms(network(batch.inputs), answers)
         moments.append({"name": name, **at})
+    runs = {_name(run): _fingerprint(run) for run in students}
     record = {"cases": cases, "teacher": scale(answers), "temperature": TEMPERATURE, "alpha": ALPHA, "moments": moments, "forms": approximations}
-    return record | {"core_seconds": round(time.process_time() - began, 1)}
+    seconds = round(time.process_time() - began, 1)
+    return record | {"model_fingerprints": {"teacher": _fingerprint(teacher), **runs}, "core_seconds": seconds}
 
 
 INITIAL, ONE_EPOCH = "initial weights", "after one epoch"
@@ -104,6 +107,10 @@ def _students(data: Dataset, teacher: Any, runs: list[Path]) -> Iterator[tuple[s
 def _name(run: Path) -> str:
     """What a run learned from, in words."""
     return f"trained on {'labels' if read_json(run / 'run.json')['kind'] == 'train' else 'soft targets'}"
+
+
+def _fingerprint(run: Path) -> str:
+    return str(read_json(run / "run.json")["model_fingerprint"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""How large the gradients of both terms are, how good the paper's approximations, and how much the gradient varies between cases.
+r"""How large the gradients of both terms are, and how much they vary between cases.
 
 Nothing needs the gradient g_b of a single case with respect to all weights, which has 1.3 million numbers, only products of two of them. A linear
 layer with inputs a_b and derivatives δ_b at its outputs has the gradient δ_b a_bᵀ for its weights and δ_b for its biases, and therefore
@@ -10,7 +10,6 @@ From this matrix of n cases follow, exactly, every per-case norm, the norm of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,18 +17,12 @@ from torch import Tensor, nn
 
 from darkknowledge.analysis.significance import percentile_interval, resampled
 from darkknowledge.errors import UsageError
-from darkknowledge.objective import hard_label_gradient, high_temperature_gradient, soft_target_gradient, zero_mean_gradient
+from darkknowledge.objective import hard_label_gradient, soft_target_gradient
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0, 100.0, 1000.0)
-FORM_TEMPERATURES = tuple(float(10 ** (step / 4)) for step in range(17))
-"""From 1 to 10,000, four to a factor of ten."""
-FITTED_FROM = 1000.0
-"""Slopes are fitted at this temperature and above, where the logits are small beside it."""
 RESAMPLES = 1000
 UNSEEN = 1e-9
 """A share of the expected gradient in the mean square that is not there for all that can be seen."""
-SHIFT = 10.0
-"""What is added to all of the teacher's logits, which no softmax sees, to show what the zero-mean form needs."""
 
 
 class Layers:
@@ -96,9 +89,9 @@ class Spread:
         return _with_interval(_relative(self._mean_square, self._signal), _relative(*self._resampled))
 
     def times(self, other: Spread) -> dict[str, float | None]:
-        """How many times the relative variance of ``other``, on the same cases; the resamples are paired."""
+        """How many times the relative variance of ``other``, on the same cases; the resamples are paired. 0 if only the other's is infinite."""
         ours, theirs = ((_relative(each._mean_square, each._signal), _relative(*each._resampled)) for each in (self, other))
-        return _with_interval(ours[0] / theirs[0], ours[1] / theirs[1])
+        return _with_interval(_over(ours[0], theirs[0]), _over(ours[1], theirs[1]))
 
 
 def _moments(counts: Tensor, products: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,7 +106,14 @@ def _counts(rows: Tensor, n: int) -> Tensor:
 
 
 def _relative(mean_square: Tensor, signal: Tensor) -> Tensor:
+    """Infinite is written as 1 / `UNSEEN`, so that quantiles are numbers."""
     return 1 / (signal / mean_square).clamp_min(UNSEEN) - 1
+
+
+def _over(ours: Tensor, theirs: Tensor) -> Tensor:
+    infinite = 0.1 / UNSEEN
+    ratio = torch.where(ours < infinite, ours / theirs, 1 / UNSEEN)
+    return torch.where(theirs < infinite, ratio, (ours >= infinite).to(ratio))
 
 
 def _with_interval(value: Tensor, resampled: Tensor) -> dict[str, float | None]:
@@ -156,42 +156,3 @@ def scale(logits: Tensor) -> dict[str, float]:
     """Root mean square of the logits about the mean of each row, and of those means."""
     means = logits.mean(1, keepdim=True)
     return {"spread": float((logits - means).square().mean().sqrt()), "mean": float(means.square().mean().sqrt())}
-
-
-Form = Callable[[Tensor, Tensor, float], Tensor]
-
-
-def bare(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Equation 4 as it is printed, (z − v) / (N T²), without making sure that the means are 0."""
-    return (student - teacher) / (student.shape[1] * temperature**2)
-
-
-def forms(student: Tensor, teacher: Tensor, *, temperatures: Sequence[float] = FORM_TEMPERATURES) -> dict[str, Any]:
-    """Relative error of each approximation at each temperature, ‖approximate − exact‖ / ‖exact‖ over all cases, and the slope that it falls with."""
-    z, v = student.double(), teacher.double()
-    centred = z - z.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
-    variants: Mapping[str, tuple[Form, tuple[Tensor, Tensor]]] = {
-        "equation 3, logits as they are": (_third, (z, v)),
-        "equation 3, zero-mean logits": (_third, centred),
-        "equation 4, zero-mean logits": (lambda a, b, t: zero_mean_gradient(a, b, temperature=t), (z, v)),
-        "equation 4, logits as they are": (bare, (z, v)),
-        f"equation 4, teacher's logits + {SHIFT:g}": (bare, (z, v + SHIFT)),
-    }
-    errors = {name: [_error(form, pair, t) for t in temperatures] for name, (form, pair) in variants.items()}
-    return {"temperatures": list(temperatures), "errors": errors, "slopes": {name: slope(temperatures, found) for name, found in errors.items()}}
-
-
-def _third(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    return high_temperature_gradient(student, teacher, temperature=temperature)
-
-
-def _error(form: Form, pair: tuple[Tensor, Tensor], temperature: float) -> float:
-    exact = soft_target_gradient(*pair, temperature=temperature)
-    return float((form(*pair, temperature) - exact).norm() / exact.norm())
-
-
-def slope(temperatures: Sequence[float], errors: Sequence[float]) -> float:
-    """Of a straight line through the logarithms, by least squares, from `FITTED_FROM` on."""
-    points = torch.tensor([(t, error) for t, error in zip(temperatures, errors, strict=True) if t >= FITTED_FROM], dtype=torch.float64).log()
-    x, y = (points - points.mean(0)).T
-    return float((x * y).sum() / x.square().sum())

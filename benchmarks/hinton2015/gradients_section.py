@@ -79,7 +79,7 @@ def _about_norms(moments: Sequence[Mapping[str, Any]]) -> str:
 
 def _range(norms: Mapping[float, float], *, from_: float, to: float) -> str:
     found = [norm for temperature, norm in norms.items() if from_ <= temperature <= to]
-    return f"{max(found) / min(found):.2g}"
+    return _digits(float(f"{max(found) / min(found):.2g}"))
 
 
 def constant_from(norms: Mapping[float, float]) -> float:
@@ -105,17 +105,20 @@ def _forms(forms: Mapping[str, Any]) -> str:
 def _about_forms(record: Mapping[str, Any]) -> str:
     """What the second figure shows."""
     slopes, errors = record["forms"]["slopes"], record["forms"]["errors"]
-    falling = [slopes[name] for name in errors if name.startswith("equation 3") or name == "equation 4, zero-mean logits"]
+    falling = sorted(
+        f"{slopes[name]:.2f}".replace("-", "−") for name in errors if name.startswith("equation 3") or name == "equation 4, zero-mean logits"
+    )
     student = next(m for m in record["moments"] if m["name"] == "after one epoch")["logits"]["student"]
     shifted = next(name for name in errors if "+" in name)
     return (
-        "The student is that after one epoch. Where the logits have mean 0, or equation 3 keeps their sums, the relative error falls as 1/T (slopes "
-        f"between {min(falling):.3f} and {max(falling):.3f}). Equation 4 as it is printed needs means of 0. Here they are small: the gradient of a "
-        "softmax sums to 0 over the classes, so that training leaves the sum of the last layer's weights as it was drawn. Their root mean square is "
-        f"{_digits(record['teacher']['mean'])} for the teacher and {_digits(student['mean'])} for the student. Even so its error stays at "
-        f"{_digits(errors['equation 4, logits as they are'][-1])} however high the temperature, and with 10 added to each of the teacher's logits, "
-        f"which changes no soft target, at {_digits(errors[shifted][-1])}. `zero_mean_gradient` and `logit_matching` take the means off themselves."
-    ).replace("-1.", "−1.")
+        "The student is that after one epoch. Where the logits have mean 0, or equation 3 keeps their sums, the relative error falls as 1/T (slope "
+        f"{' or '.join(dict.fromkeys(falling))}). Equation 4 as it is printed needs means of 0. Here they are small: the gradient of a softmax sums "
+        "to 0 over the classes, so that training leaves the sum of the last layer's weights as it was drawn, but for the bound on the teacher's "
+        f"weights. Their root mean square is {_digits(record['teacher']['mean'])} for the teacher and {_digits(student['mean'])} for the student. "
+        f"Even so its error stays at {_digits(errors['equation 4, logits as they are'][-1])} however high the temperature, and with 10 added to each "
+        f"of the teacher's logits, which changes no soft target, at {_digits(errors[shifted][-1])}. `zero_mean_gradient` and `logit_matching` take "
+        "the means off themselves."
+    )
 
 
 def _variance(record: Mapping[str, Any]) -> str:
@@ -138,11 +141,13 @@ def _about_variance(record: Mapping[str, Any]) -> str:
     return (
         "The relative variance is the trace of the covariance of the per-case gradients, with respect to all weights, over the squared norm of their "
         "mean: the size of a mini-batch whose noise is as long as the gradient itself. It is the same with T² and without. Intervals are bootstrap "
-        "intervals over the cases; ∞ stands where the mean gradient cannot be told from 0. The paper says that soft targets have “much less variance "
-        f"in the gradient between training cases”. At T = 20, as a multiple of that of labels: {said}. At T = 1 the soft targets of a confident "
-        "teacher are nearly labels. How many cases take part (the participation ratio of the squared norms, 100 % if all gradients have one length), "
-        f"for labels and for soft targets at T = 20: {shares}. Where a student has nearly reached the minimum of a term, that term's mean gradient "
-        "vanishes and its relative variance grows without bound, so read the columns of trained students with what they were trained on in mind."
+        "intervals over the cases; ∞ (above the top in the figure) stands where the mean gradient cannot be told from 0. The paper says that soft "
+        "targets have “much less variance in the gradient between training cases”. At T = 20, as a multiple of that of labels (0 where only that is "
+        f"∞): {said}. At T = 1 the soft targets of a confident teacher are nearly labels.\n\n"
+        "How many cases take part (the participation ratio of the squared norms, 100 % if all gradients have one length), for labels and for soft "
+        f"targets at T = 20: {shares}. The initial weights favour neither term. Where a student has nearly reached the minimum of a term, the mean "
+        "gradient of that term vanishes and its relative variance grows without bound, so the columns of trained students say more about what they "
+        "were trained on than about which term is the better guide."
     )
 
 

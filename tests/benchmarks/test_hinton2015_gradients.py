@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmarks.hinton2015.gradients_measuring import Layers, Spread, bare, forms, moment, slope
+from benchmarks.hinton2015.gradients_forms import bare, forms, slope
+from benchmarks.hinton2015.gradients_measuring import Layers, Spread, moment
 from benchmarks.hinton2015.gradients_section import constant_from, section, verdict
 from torch import Tensor, nn
 
@@ -93,7 +94,11 @@ def test_the_share_of_cases_is_1_if_all_gradients_are_as_long_and_counts_those_t
 
 def test_gradients_that_cancel_have_no_finite_relative_variance() -> None:
     gradients = torch.cat([torch.eye(10), -torch.eye(10)]).double()
-    assert Spread(gradients @ gradients.T).relative()["high"] is None
+    cancelling = Spread(gradients @ gradients.T)
+    assert cancelling.relative()["high"] is None
+    alike = 1 + 0.1 * torch.randn(20, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert Spread(alike @ alike.T).times(cancelling)["value"] == 0
+    assert cancelling.times(Spread(alike @ alike.T))["value"] is None
 
 
 def test_a_spread_beside_itself_is_once_its_own_and_a_scale_does_not_matter() -> None:
