@@ -103,6 +103,14 @@ def fewer(apart: Comparison, than: str) -> str:
     return f"{number(abs(test.difference))} {'fewer' if test.difference >= 0 else 'more'} than {than} ({sure})"
 
 
+def change(apart: Comparison) -> str:
+    """``makes 12.0 more (95 % interval …)``: the first beside the second."""
+    assert apart.test is not None
+    test = apart.test
+    sure = f" (95 % interval {span(apart, more=test.difference < 0)})" if test.interval else ""
+    return f"makes {number(abs(test.difference))} {'more' if test.difference >= 0 else 'fewer'}{sure}"
+
+
 def span(apart: Comparison, *, more: bool) -> str:
     """The interval of first − second, or of second − first, which counts what the second has ``more``."""
     found = apart.test.interval if apart.test else None

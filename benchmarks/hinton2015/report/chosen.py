@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.hinton2015.arms import CONTROLS
-from benchmarks.hinton2015.recipe import INITIAL_STD, RATES, REGULARISED, TEACHER_EPOCHS, TEACHER_RATE
+from benchmarks.hinton2015.recipe import INITIAL_STD, RATES, REGULARISED, TEACHER_EPOCHS, TEACHER_RATE, TEMPERATURE
 from benchmarks.hinton2015.report.notation import NOTHING, listed, number, short, table
 from benchmarks.hinton2015.report.records import Record, Records, What
 
@@ -71,6 +71,15 @@ def edges(selection: Records) -> str:
     if not found:
         return ""
     return f"For {listed(found)} the chosen rate is the lowest or the highest of those tried, so a better one may lie beyond."
+
+
+def diverged(selection: Records) -> str:
+    """Which rates were too high for soft targets, beside the one that was best on labels."""
+    found = sorted((what.arm, what.settings.get("rate") or 0) for what in selection.diverged if what.arm in ("soft", "soft-views"))
+    if not found:
+        return "Of the trials here none diverged."
+    told = listed([f"`{arm}` at {short(rate)}" for arm, rate in found])
+    return f"The student on labels chose {short(RATES['alone'])} here; at T = {short(TEMPERATURE)} these trials diverged: {told}."
 
 
 def _cell(selection: Records, arm: str, rate: float) -> str:

@@ -93,10 +93,13 @@ def file_of(name: str) -> str:
     return f"hinton2015-{name}.svg"
 
 
-def link(name: str, records: Records) -> str:
-    """The figure in Markdown, or nothing."""
-    figure = FIGURES[name]
-    return f"![{figure.caption}]({file_of(name)})\n\n*{figure.caption}*" if figure.drawable(records) else ""
+def figures_in_markdown(records: Records) -> dict[str, str]:
+    """``NAME_figure`` to the figure with its caption; empty for those that are not drawn."""
+    return {f"{name}_figure": _linked(name, figure) if figure.drawable(records) else "" for name, figure in FIGURES.items()}
+
+
+def _linked(name: str, figure: Figure) -> str:
+    return f"![{figure.caption}]({file_of(name)})\n\n*{figure.caption}*"
 
 
 def draw(records: Records, folder: Path) -> list[Path]:

@@ -129,13 +129,13 @@ class Comparison:
 
 
 def compare(first: Row, second: Row) -> Comparison:
-    """The seeds that both have, on the test pictures.
+    """The seeds that both have; McNemar's tests on the test pictures alone.
 
     Raises:
-        UsageError: they were measured on different splits, or not on the test split.
+        UsageError: they were measured on different splits.
     """
     pairs = tuple((ours, theirs) for ours, theirs in paired(first.runs, second.runs))
-    tests = tuple(mcnemar(ours.correct(), theirs.correct()) for ours, theirs in pairs)
+    tests = tuple(mcnemar(ours.correct(), theirs.correct()) for ours, theirs in pairs if ours.what.split == "test")
     test = paired_test([ours.errors for ours, _ in pairs], [theirs.errors for _, theirs in pairs]) if pairs else None
     return Comparison(pairs, test, tests)
 
