@@ -1,4 +1,4 @@
-"""``python -m benchmarks.hinton2015 run --data FOLDER``; README.md says the rest."""
+"""The MNIST experiments of Hinton, Vinyals & Dean (2015): whatever is not done yet. README.md says the rest."""
 
 from __future__ import annotations
 
@@ -6,35 +6,105 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.hinton2015.jobs import Place
+from benchmarks.hinton2015.jobs import Job, Place
 from benchmarks.hinton2015.plan import ROWS, jobs
-from benchmarks.hinton2015.runner import run_all
+from benchmarks.hinton2015.processes import log_file
+from benchmarks.hinton2015.runner import needed, run_all
 from benchmarks.hinton2015.selection import STAGES
+from darkknowledge.cli.main import guarded
+from darkknowledge.errors import UsageError, close_match
 
 HERE = Path(__file__).parent
+ABOUT = {
+    "P1": "teachers with dropout, bounded weights and shifts",
+    "P2": "students on labels alone",
+    "P3": "students on soft targets and labels",
+    "P3b-views": "the same on 32 recorded shifts of each picture",
+    "P2b-jitter": "students on labels and shifts",
+    "P4": "temperatures of a student with 300 units a layer",
+    "P5": "temperatures of a student with 30",
+    "P8": "few cases, or few labels, with soft targets or without",
+    "P12-sizes": "students of 30, 100 and 300 units a layer",
+    "P12-grid": "temperature and weights, on validation",
+    "P12-views": "one recorded shift of each picture up to 32, on validation",
+    "P2b": "students on labels with dropout, smoothed labels, or both with shifts",
+    "ensemble": "ten teachers, and what they are together",
+    "P3b-ten": "students on the soft targets of ten teachers",
+    "P3b-ten-views": "the same on 32 recorded shifts of each picture",
+    "select-teacher": "dropout, learning rate and initial weights of the teacher, 50 epochs",
+    "select-teacher-long": "the two best of them, 150 epochs",
+    "select-students": "three learning rates for each arm",
+}
+"""Row, or stage of the selection, to what it is."""
 
 
 def main(words: list[str]) -> int:
-    """Run experiments, or the selection before them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hinton2015", description=__doc__)
-    parser.add_argument(
-        "rows", nargs="*", default=list(ROWS), choices=[*ROWS, *STAGES, []], help="rows, or stages of the selection; all rows by default"
-    )
-    parser.add_argument("--data", type=Path, default=Path("data"), help="the folder with MNIST")
-    parser.add_argument("--work", type=Path, default=Path("runs/hinton2015"), help="where run folders and transfer sets go (gigabytes)")
-    parser.add_argument("--results", type=Path, default=HERE / "results", help="where the records go")
-    parser.add_argument("--processes", type=int, default=2, help="of one thread each")
-    given = parser.parse_args(words)
+    """Run experiments, or the selection before them; the exit code.
+
+    Raises:
+        UsageError: there is no such row.
+        DataError: there is no MNIST.
+        BusyError: another runner works in the same folder.
+        Interrupted: a signal came.
+    """
+    given = parser().parse_args(words)
+    for row in given.rows:
+        if row not in ABOUT:
+            raise UsageError(f"there is no row {row!r}", fix=close_match(row, ABOUT))
     place = Place(given.data.resolve(), given.work.resolve(), given.results.resolve())
-    try:
-        failed = run_all(jobs(given.rows), place, processes=given.processes)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    for name, error in failed.items():
-        print(f"failed: {name}: {error}", file=sys.stderr)
+    chosen = jobs(given.rows or ROWS)
+    todo = needed(chosen, place)
+    if not todo:
+        print(f"all {sum(job.kind != 'record' for job in chosen.values())} jobs have their records in {given.results}", file=sys.stderr)
+        return 0
+    require_data(place)
+    failed = run_all(todo, place, processes=given.processes)
+    tell(failed, chosen, place)
     return 1 if failed else 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    width = max(map(len, ABOUT))
+    rows, stages = ([f"  {name:{width}}  {ABOUT[name]}" for name in names] for names in (ROWS, STAGES))
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.hinton2015",
+        usage="%(prog)s [ROW …] [--data FOLDER] [--work FOLDER] [--results FOLDER] [--processes N]",
+        description=__doc__,
+        epilog="\n".join(["rows (what they need comes first):", *rows, "", "the selection before them, on validation:", *stages]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("rows", nargs="*", metavar="ROW", help="what to run (see below); without a name every row")
+    made.add_argument("--data", type=Path, metavar="FOLDER", default=Path("data"), help="where MNIST lies (data)")
+    made.add_argument("--work", type=Path, metavar="FOLDER", default=Path("runs/hinton2015"), help="run folders, answers, logs (runs/hinton2015)")
+    made.add_argument("--results", type=Path, metavar="FOLDER", default=HERE / "results", help="the records (those beside this program)")
+    made.add_argument("--processes", type=positive, metavar="N", default=2, help="jobs at a time, each with one thread (2)")
+    return made
+
+
+def positive(text: str) -> int:
+    """A number of processes."""
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
+
+
+def require_data(place: Place) -> None:
+    """Refuse once what every job would refuse."""
+    from darkknowledge.data import load
+
+    load("mnist", root=place.data)
+
+
+def tell(failed: dict[str, str], chosen: dict[str, Job], place: Place) -> None:
+    """What went wrong in full, and where more is said."""
+    for name, error in failed.items():
+        log = log_file(chosen[name], place)
+        print(f"failed: {name}: {error}" + (f"\n  log: {log}" if log.exists() else ""), file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} jobs failed, the others are done; the same command tries these again", file=sys.stderr)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

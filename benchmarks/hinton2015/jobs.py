@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, Literal
 
 import darkknowledge
-from darkknowledge import Evaluation
 from darkknowledge.errors import DivergedError
 from darkknowledge.runs.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from darkknowledge import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,22 @@ class Job:
     def run(self, place: Place) -> None:
         """Do it, or go on with it, and keep its records. Without a word: several jobs run at once."""
         if not self.left(place):
+            for name in {self.name, *self.records}:
+                sweep(place.work / name)
             # The others of a group are trained to the end; the record says so of the one that is not.
             with suppress(DivergedError):
                 DO[self.kind](self, place)
         if self.kind in ("train", "distill"):
             for name, own in zip(self.records, self.students or ({},), strict=True):
                 keep(self, name, {**self.note, **own}, place)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a run left that was killed before it had written what it is, so that nobody could go on with it."""
+    if (folder / "config.yaml").exists() and not (folder / "run.json").exists():
+        rmtree(folder)
+    elif folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def data(place: Place, options: Mapping[str, Any]) -> dict[str, Any]:
