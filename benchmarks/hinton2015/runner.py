@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.hinton2015.jobs import Job, Place
-from benchmarks.hinton2015.processes import Ended, Processes
+from benchmarks.hinton2015.processes import Processes
 from benchmarks.hinton2015.screen import Screen
 from darkknowledge.errors import Interrupted
 from darkknowledge.runs.folder import lock
@@ -72,9 +72,7 @@ def _until_done(waiting: dict[str, Job], pool: Processes, screen: Screen, stop: 
                 continue
             if ended.error:
                 failed[ended.job.name] = ended.error
-            screen.ended(ended.job, _first_line(ended))
+                screen.ended(ended.job, f"failed: {ended.error.splitlines()[0]}")
+            else:
+                screen.ended(ended.job)
     return failed
-
-
-def _first_line(ended: Ended) -> str:
-    return ended.error.partition("\n")[0]

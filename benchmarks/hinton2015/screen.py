@@ -131,7 +131,7 @@ class Screen:
         self._under_way = [name for name in self._under_way if name != job.name]
         self._over += 1
         left = "" if self._console.is_terminal or self._over == self._count else f"; {self._over}/{self._count}, {self._left()}"
-        self.say(f"{job.name}: {f'failed: {error}' if error else outcome(job, self._place)}{left}")
+        self.say(f"{job.name}: {error or outcome(job, self._place)}{left}")
         self.draw()
 
     def draw(self) -> None:

@@ -327,7 +327,7 @@ def test_on_a_terminal_there_is_one_bar_and_a_line_for_each_job(width: int, tmp_
         screen.draw()
         finish(found[0], place)
         screen.ended(found[0])
-        screen.ended(found[1], "it broke")
+        screen.ended(found[1], "failed: it broke")
     assert isinstance(console.file, io.StringIO)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue()).replace("\r", "\n").split("\n")
     drawn = [line.strip() for line in lines if "jobs" in line]
