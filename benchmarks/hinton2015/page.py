@@ -47,7 +47,8 @@ def write_all(results: Path, docs: Path, readme: Path) -> None:
     """
     records, _ = read(results)
     if not (results / fields.ENVIRONMENT).exists():
-        write_json(results / fields.ENVIRONMENT, environment())
+        here = environment()
+        write_json(results / fields.ENVIRONMENT, {name: here[name] for name in fields.NOTED})
     for name, text in pages(results).items():
         write_text(docs / name, text)
         print(f"written: {name}")

@@ -20,6 +20,7 @@ from darkknowledge.analysis import summarise
 from darkknowledge.runs.files import read_json
 
 ENVIRONMENT = "environment.json"
+NOTED = ("processor", "cores", "python", "packages")
 NOT_RUN = "Not run yet."
 
 

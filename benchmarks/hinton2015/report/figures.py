@@ -82,7 +82,7 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "sizes": Figure(
         "Errors against the number of units in each of the two hidden layers. Bars: 95 % t intervals; dashes: seeds.",
-        lambda records: bool(curves.size_lines(records)),
+        lambda records: any(len(values) > 1 for values in curves.size_lines(records).values()),
         curves.sizes,
     ),
 }
