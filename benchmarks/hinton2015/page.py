@@ -1,13 +1,9 @@
-"""``python -m benchmarks.hinton2015.page``: the pages, the figures and README's table, from the records alone.
-
-Without matplotlib (the group ``bench``) the figures are left as they are, and it says so.
-"""
+"""``python -m benchmarks.hinton2015.page``: the pages, the figures and README's table, from the records alone."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -52,11 +48,8 @@ def write_all(results: Path, docs: Path, readme: Path) -> None:
     for name, text in pages(results).items():
         write_text(docs / name, text)
         print(f"written: {name}")
-    if find_spec("matplotlib") is None:
-        print("matplotlib is missing, so NO FIGURES were drawn: uv run --group bench python -m benchmarks.hinton2015.page", file=sys.stderr)
-    else:
-        for path in figures.draw(records, docs):
-            print(f"drawn: {path.name}")
+    for path in figures.draw(records, docs):
+        print(f"drawn: {path.name}")
     put(headline(records), readme)
 
 

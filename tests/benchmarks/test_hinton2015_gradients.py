@@ -182,7 +182,6 @@ def test_the_section_is_empty_without_a_record_and_whole_with_one(tmp_path: Path
 
 
 def test_the_same_record_gives_the_same_figures(tmp_path: Path, record: dict[str, Any]) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is in the dependency group bench")
     from benchmarks.hinton2015.gradients_figures import draw
 
     (tmp_path / "again").mkdir()

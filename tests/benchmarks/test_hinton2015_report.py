@@ -311,7 +311,6 @@ def test_a_readme_without_markers_stays_as_it_is_and_that_is_said(tmp_path: Path
 
 
 def test_figures_are_small_and_the_same_twice(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="figures need the group bench: uv run --group bench pytest")
     everything(tmp_path / "results")
     folders = tmp_path / "first", tmp_path / "second"
     for folder in folders:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hinton2015 import recipe
+from benchmarks.hinton2015.gradients_section import section
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.grids import ALPHAS, TEMPERATURES, VIEWS
 from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, WIDE_TEMPERATURES
@@ -132,11 +131,8 @@ def _lacking(rows: list[Row]) -> str:
 
 def gradients(results: Path) -> str:
     """P11, which has a record and a program of its own."""
-    name = "benchmarks.hinton2015.gradients"
-    if find_spec(name) is None:
-        return ""
-    section: str = import_module(name).section(results)
-    return f"{section.strip()}\n\n" if section.strip() else ""
+    found = section(results)
+    return f"{found.strip()}\n\n" if found.strip() else ""
 
 
 def environment(results: Path) -> str:
