@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hinton2015 import recipe
-from benchmarks.hinton2015.gradients_section import section
 from benchmarks.hinton2015.few import SHARES
+from benchmarks.hinton2015.gradients_section import section
 from benchmarks.hinton2015.grids import ALPHAS, TEMPERATURES, VIEWS
 from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import chosen, sweeps, tables
