@@ -13,7 +13,7 @@ from benchmarks.hinton2015.jobs import Job
 from benchmarks.hinton2015.recipe import ALPHA, RATES, SEEDS, SPLIT, TEMPERATURE, mlp, seconds, training
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
-CASES, STEPS, BATCH, LOOKS = 50_000, 6000, 128, 100
+CASES, STEPS, BATCH, LOOKS = 50_000, 4000, 128, 100
 WORK = seconds(800, STEPS * BATCH)
 
 

@@ -10,8 +10,8 @@ from benchmarks.hinton2015.recipe import ALPHA, RATES, SPLIT, TEMPERATURE, mlp, 
 from benchmarks.hinton2015.selection import CASES, answers
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0)
-ALPHAS = (0.1, 0.5, 0.9, 0.98, 1.0)
-VIEWS = (1, 2, 4, 8, 16, 32)
+ALPHAS = (0.5, 0.9, 1.0)
+VIEWS = (1, 2, 4, 8, 32)
 SEEDS = range(3)
 GRID_WIDTH, GRID_EPOCHS, VIEWS_EPOCHS = 300, 30, 40
 
