@@ -178,8 +178,8 @@ def test_bars_are_met(tmp_path: Path) -> None:
     everything(tmp_path)
     judged = verdicts(tmp_path)
     expected = dict.fromkeys(judged, "met") | {
-        ("P3b", "soft-views: median ≤ 67, and below alone-jitter"): "missed",
-        ("P3b", "soft-ten: median ≤ 67, and below alone-jitter"): "missed",
+        ("P3b", "soft-views: median ≤ 67, and mean below that of alone-jitter"): "missed",
+        ("P3b", "soft-ten: median ≤ 67, and mean below that of alone-jitter"): "missed",
         ("P8", "share of the gap at 3 % of the cases (the paper, on speech: 87 %)"): "reported",
     }
     assert judged == expected
@@ -204,7 +204,7 @@ def test_a_bar_is_not_judged_before_its_last_seed(tmp_path: Path) -> None:
     (tmp_path / "soft" / "800-4.json").unlink()
     judged = verdicts(tmp_path)
     assert judged["P3", "median ≤ 80"] == judged["P3", "≥ 88 % of the gap"] == "not run (4 of 5)"
-    assert (judged["P1", "median ≤ 70"], judged["P3b", "the best of the three"]) == ("met", "not run (0 of 3 arms)")
+    assert judged["P1", "median ≤ 70"] == "met"
 
 
 def test_a_run_that_diverged_misses_the_bar_and_is_counted(tmp_path: Path) -> None:
