@@ -1,7 +1,8 @@
 """P8: few cases, or few labels, with soft targets or without (section 6 of the paper).
 
-All arms take the same number of steps. The student on labels is stopped early, at the best of about a hundred looks at 10,000 validation pictures
-(its last epoch is kept beside); the student on soft targets is not, and its record is that of the last epoch. The teachers are those of P1.
+All arms take the same number of steps, and each seed draws other cases, the same for all arms. The student on labels is stopped early, at the best of its
+looks at 10,000 validation pictures (about a hundred with few cases, one an epoch with many; its last epoch is kept beside); the student on soft targets
+is not, and its record is that of the last epoch. The teachers are those of P1, which have seen all pictures.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def _training(rate: float, seed: int, cases: float, *, looks: int) -> dict[str, 
 
 
 def _hard(share: float, seed: int) -> Job:
-    given = {"model": mlp(800), "data": {**SPLIT, "augment": "none", "fraction": share}, "objective": "hard_label"}
+    given = {"model": mlp(800), "data": {**SPLIT, "augment": "none", "fraction": share, "split_seed": seed}, "objective": "hard_label"}
     return Job(
         f"few-hard/{share:g}-{seed}",
         "train",
@@ -50,7 +51,7 @@ def _soft(arm: str, share: float, seed: int, part: dict[str, float], *, cases: f
         "distill",
         {
             "student": mlp(800),
-            "data": {**SPLIT, "augment": "none", **part},
+            "data": {**SPLIT, "augment": "none", **part, "split_seed": seed},
             "objective": {"name": "distillation", "temperature": TEMPERATURE, "alpha": ALPHA},
             "training": _training(RATES["soft"], seed, cases, looks=1) | {"views": 1},
         },
