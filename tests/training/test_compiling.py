@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,21 +138,16 @@ def test_the_objective_hears_of_all_examples_that_the_run_sees_also_when_it_is_r
     assert objective.heard == [(examples, "off")] * 2
 
 
-PROGRAM = """
-import sys
-from pathlib import Path
-from training.test_compiling import compiled_run_is_exact
-compiled_run_is_exact(Path(sys.argv[1]))
-"""
-
-
-def compiled_run_is_exact(folder: Path) -> None:
-    """Dropout included, a run that was stopped goes on as if it had not been; and dropout drops."""
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's imports warn of what is not ours
+def test_a_compiled_run_stopped_and_resumed_is_the_undisturbed_one(tmp_path: Path) -> None:
+    """Dropout included; and dropout drops."""
     recipe = ON.model_copy(update={"ema": 0.8, "checkpoint_every": 1e9, "threads": 1})
     objective, teacher = DistillationLoss(temperature=3, alpha=0.7).mixture, Answers(mlp(seed=3))
 
     def run(network: nn.Module, name: str, notes: Notes) -> None:
-        fit(network, objective, points(21), recipe, validation=points(9), teacher=teacher, watchers=[notes], checkpoint=folder / name)
+        fitted = fit(network, objective, points(21), recipe, validation=points(9), teacher=teacher, watchers=[notes], checkpoint=tmp_path / name)
+        assert fitted.compiled
 
     whole, stopped, resumed = Bounded(), Bounded(), Bounded()
     run(whole, "whole", Notes())
@@ -166,11 +159,4 @@ def compiled_run_is_exact(folder: Path) -> None:
     first, other, again = (called(torch.ones(8, 2)) for seed in (1, 2, 1) if torch.manual_seed(seed))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-@pytest.mark.slow
-def test_a_compiled_run_stopped_and_resumed_is_the_undisturbed_one(tmp_path: Path) -> None:
-    """In a process of its own, because the compiler's imports warn of what is not ours."""
-    tests = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=tests, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    torch.compiler.reset()
