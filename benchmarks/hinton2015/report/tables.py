@@ -61,7 +61,7 @@ def readme(records: Records) -> str:
     """The same, for somebody who has not met the words yet."""
     shown = [(arm, ARMS[arm], row(records, arm)) for arm in ARMS]
     rows = [(arm.about, str(arm.paper or NOTHING), brief(found)) for _, arm, found in shown if found.n]
-    return table(("test errors of 10,000", "paper", f"here, mean ± sd over {len(SEEDS)} seeds"), rows)
+    return table(("test errors of 10,000", "paper", f"here, mean ± sd over {len(SEEDS)} seeds (one run where there is no sd)"), rows)
 
 
 def bar_table(records: Records) -> str:
