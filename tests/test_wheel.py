@@ -55,7 +55,9 @@ RUN = """
 import sys
 sys.modules["torchmetrics"] = None  # no dependency of ours, so a user may not have it
 import darkknowledge
+from darkknowledge.analysis.cost import measure_cost
 from darkknowledge.cli.main import main
+measure_cost.__kwdefaults__["seconds"] = 0.01  # networks are timed for a moment, as in tests/conftest.py
 print(darkknowledge.__file__)
 code = main(sys.argv[1:])
 print(*sys.modules)

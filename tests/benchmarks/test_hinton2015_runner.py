@@ -471,7 +471,8 @@ def test_a_teacher_its_answers_a_group_and_a_measurement_leave_their_records(pic
     everything = named(*teachers, answers, group, stopped, together)
     (place.work / "teacher" / "1").mkdir(parents=True)
     (place.work / "teacher" / "1" / "config.yaml").touch()  # as a kill leaves it before the run has said what it is
-    assert run_all(needed(everything, place), place, processes=1) == {}
+    for job in needed(everything, place).values():
+        job.run(place)
     records = {name: json.loads(place.result(name).read_text()) for job in everything.values() if job.kind != "record" for name in job.records}
     assert list(records) == ["teacher/0", "teacher/1", "soft/8-0/T1", "soft/8-0/wild", "few/0", "ten"]
     assert all(record["name"] == name for name, record in records.items())
@@ -483,8 +484,6 @@ def test_a_teacher_its_answers_a_group_and_a_measurement_leave_their_records(pic
     assert records["few/0"]["best_epoch"] == 2
     assert records["few/0"]["errors_of_last_epoch"] == records["few/0"]["errors"]
     assert needed(everything, place) == {}
-    log = (place.work / "log" / "soft" / "8-0.txt").read_text()
-    assert "objective of wild: " in log
 
 
 @pytest.mark.slow
@@ -498,4 +497,6 @@ def test_real_training_saves_its_state_when_the_runner_is_stopped(pictures: Path
     assert runner.end(within=30) == 130
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert list((folder / "checkpoint").glob("state-*.pt"))
-    assert "stopped by signal 15 after step" in (tmp_path / "work" / "log" / "one.txt").read_text()
+    log = (tmp_path / "work" / "log" / "one.txt").read_text()
+    assert "objective: " in log
+    assert "stopped by signal 15 after step" in log
