@@ -136,7 +136,7 @@ class Runner:
     def __init__(self, folder: Path, described: dict[str, Any]) -> None:
         self.folder = folder
         self.errors = folder / "errors.txt"
-        path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+        path = os.pathsep.join(map(str, (ROOT, ROOT / "src", ROOT / "tests" / "without")))
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, ROOT / "tests" / "moments.py", folder, json.dumps(described)],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+WITHOUT = Path(__file__).parents[1] / "without"
 
 NETWORK = """
 from torch import nn
@@ -20,6 +23,7 @@ def test_a_network_in_the_current_folder_is_found_and_a_json_py_there_hides_noth
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')", encoding="utf-8")
     program = str(Path(sys.executable).with_name("dk"))
     words = ["train", "model=own_networks:Small", "+model.width=8", "training.steps=2", "out=run"]
-    done = subprocess.run([program, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(WITHOUT)}
+    done = subprocess.run([program, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "own_networks:Small" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")

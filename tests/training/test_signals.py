@@ -23,7 +23,7 @@ class Program:
 
     def __init__(self, folder: Path) -> None:
         self.errors = folder / "imports.txt"
-        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "without")])
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "PYTHONWARNINGS"))}
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
