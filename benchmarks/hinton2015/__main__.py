@@ -12,7 +12,7 @@ from benchmarks.hinton2015.processes import log_file
 from benchmarks.hinton2015.runner import needed, run_all
 from benchmarks.hinton2015.selection import STAGES
 from darkknowledge.cli.main import guarded
-from darkknowledge.errors import UsageError, close_match
+from darkknowledge.errors import DataError, UsageError, close_match
 
 HERE = Path(__file__).parent
 ABOUT = {
@@ -27,7 +27,7 @@ ABOUT = {
     "P12-sizes": "students of 30, 100 and 300 units a layer",
     "P12-grid": "temperature and weights, on validation",
     "P12-views": "one recorded shift of each picture up to 32, on validation",
-    "P2b": "students on labels with dropout, smoothed labels, or both with shifts",
+    "P2b": "students on labels with dropout, smoothed labels, or both with shifts (shifts alone are P2b-jitter)",
     "ensemble": "ten teachers, and what they are together",
     "P3b-ten": "students on the soft targets of ten teachers",
     "P3b-ten-views": "the same on 32 recorded shifts of each picture",
@@ -36,6 +36,7 @@ ABOUT = {
     "select-students": "three learning rates for each arm",
 }
 """Row, or stage of the selection, to what it is."""
+GRADIENTS = "P11, gradients of networks that were trained here, is a program of its own: python -m benchmarks.hinton2015.gradients --help"
 
 
 def main(words: list[str]) -> int:
@@ -44,6 +45,7 @@ def main(words: list[str]) -> int:
     Raises:
         UsageError: there is no such row.
         DataError: there is no MNIST.
+        IntegrityError: a record or a folder is of another recipe.
         BusyError: another runner works in the same folder.
         Interrupted: a signal came.
     """
@@ -55,7 +57,9 @@ def main(words: list[str]) -> int:
     chosen = jobs(given.rows or ROWS)
     todo = needed(chosen, place)
     if not todo:
-        print(f"all {sum(job.kind != 'record' for job in chosen.values())} jobs have their records in {given.results}", file=sys.stderr)
+        count = sum(job.kind != "record" for job in chosen.values())
+        print(f"all {count} jobs have their records in {given.results}", file=sys.stderr)
+        print("to run them yourself, give --results and --work folders of your own", file=sys.stderr)
         return 0
     require_data(place)
     failed = run_all(todo, place, processes=given.processes)
@@ -71,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.hinton2015",
         usage="%(prog)s [ROW …] [--data FOLDER] [--work FOLDER] [--results FOLDER] [--processes N]",
         description=__doc__,
-        epilog="\n".join(["rows (what they need comes first):", *rows, "", "the selection before them, on validation:", *stages]),
+        epilog="\n".join(["rows (what they need comes first):", *rows, "", "the selection before them, on validation:", *stages, "", GRADIENTS]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("rows", nargs="*", metavar="ROW", help="what to run (see below); without a name every row")
@@ -94,7 +98,10 @@ def require_data(place: Place) -> None:
     """Refuse once what every job would refuse."""
     from darkknowledge.data import load
 
-    load("mnist", root=place.data)
+    try:
+        load("mnist", root=place.data)
+    except DataError as error:
+        raise DataError(error.what, where=error.where, why=error.why, fix="name the folder that holds MNIST with --data FOLDER") from error
 
 
 def tell(failed: dict[str, str], chosen: dict[str, Job], place: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,8 +12,8 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Literal
 
 import darkknowledge
-from darkknowledge.errors import DivergedError
-from darkknowledge.runs.files import read_json, write_json
+from darkknowledge.errors import DivergedError, IntegrityError
+from darkknowledge.runs.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from darkknowledge import Evaluation
@@ -56,19 +58,48 @@ class Job:
         """The names of the records that it leaves."""
         return tuple(f"{self.name}/{student['name']}" for student in self.students) if self.kind == "distill" else (self.name,)
 
+    @property
+    def stamp(self) -> str:
+        """Another one for each recipe, also of those that it needs."""
+        what = [self.kind, self.arguments, self.students, self.split, self.weights, [need.stamp for need in self.needs]]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
     def kept(self, place: Place) -> bool:
-        """Whether all its records are there."""
-        return self.kind != "record" and all(place.result(name).exists() for name in self.records)
+        """Whether all its records are there.
+
+        Raises:
+            IntegrityError: one is of another recipe.
+        """
+        found = [path for name in self.records if (path := place.result(name)).exists()]
+        for path in found:
+            self._require_own(path, read_json(path).get("stamp"), "--results")
+        return self.kind != "record" and len(found) == len(self.records)
 
     def left(self, place: Place) -> bool:
-        """Whether what later jobs read is there."""
+        """Whether what later jobs read is there.
+
+        Raises:
+            IntegrityError: another recipe left it, or a part of it.
+        """
+        folder, stamp = place.work / self.name, self._stamp_file(place)
+        if folder.exists():
+            self._require_own(folder, stamp.read_text(encoding="utf-8") if stamp.exists() else None, "--work")
         if self.kind == "record":
             return (place.work / self.name / "manifest.json").exists()
         return self.kind != "measure" and all(_over(place.work / name) for name in self.records)
 
+    def _stamp_file(self, place: Place) -> Path:
+        return place.work / "stamps" / self.name
+
+    def _require_own(self, path: Path, stamp: str | None, option: str) -> None:
+        if stamp != self.stamp:
+            raise IntegrityError(f"{path} is of another recipe", fix=f"give {option} a folder of its own, or remove what the other recipe left")
+
     def run(self, place: Place) -> None:
         """Do it, or go on with it, and keep its records. Without a word: several jobs run at once."""
         if not self.left(place):
+            self._stamp_file(place).parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._stamp_file(place), self.stamp)
             for name in {self.name, *self.records}:
                 sweep(place.work / name)
             # The others of a group are trained to the end; the record says so of the one that is not.
@@ -118,7 +149,13 @@ def measure(job: Job, place: Place) -> None:
     """Finished networks as one ensemble."""
     runs = [place.work / member.name for member in job.needs]
     *_, together = darkknowledge.evaluate(runs, split=job.split, ensemble="probability", cost=False, threads=1)
-    _write(job.name, {**job.note, "split": job.split, **numbers(together)}, place)
+    record = {"stamp": job.stamp, "split": job.split, "model_fingerprints": [_fingerprint(run) for run in runs]}
+    _write(job.name, {**job.note, **record, **numbers(together)}, place)
+
+
+def _fingerprint(run: Path) -> str:
+    found: str = read_json(run / "run.json")["model_fingerprint"]
+    return found
 
 
 DO: Mapping[str, Callable[[Job, Place], None]] = {"train": train, "record": record, "distill": distill, "measure": measure}
@@ -136,10 +173,20 @@ def _quietly(out: Path) -> dict[str, Any]:
 
 
 def keep(job: Job, name: str, note: Mapping[str, Any], place: Place) -> None:
-    """Measure a run and write its record: what it was, its numbers, and which pictures it gets wrong as what."""
+    """Measure a run and write its record, where it has none yet: what it was, its numbers, and which pictures it gets wrong as what.
+
+    Raises:
+        IntegrityError: it has one, of other weights: a teacher that was trained again elsewhere is another network than the one that was measured.
+    """
     folder = place.work / name
     run = read_json(folder / "run.json")
-    record: dict[str, Any] = {**note, "split": job.split, "weights": job.weights}
+    path = place.result(name)
+    if path.exists():
+        if read_json(path).get("model_fingerprint") != run.get("model_fingerprint"):
+            fix = "give --results a folder of its own, or bring back the weights that were measured"
+            raise IntegrityError(f"{folder} holds other weights than {path} was measured with", fix=fix)
+        return
+    record: dict[str, Any] = {**note, "stamp": job.stamp, "split": job.split, "weights": job.weights}
     if run["status"] != "finished":
         _write(name, {**record, "diverged": True}, place)
         return
@@ -154,8 +201,17 @@ def keep(job: Job, name: str, note: Mapping[str, Any], place: Place) -> None:
         "best_epoch": run["validation"]["best_epoch"],
         "core_seconds": round(run["seconds"] / run.get("together", 1), 1),
         "model_fingerprint": run["model_fingerprint"],
+        "teacher_fingerprints": run.get("teacher_fingerprints", []),
+        "made_with": made_with(folder),
     }
     _write(name, record | numbers(evaluation), place)
+
+
+def made_with(folder: Path) -> dict[str, Any]:
+    """The hardware and the versions that the numbers may depend on."""
+    found = read_json(folder / "environment.json")
+    versions = {name: found["packages"][name] for name in ("darkknowledge", "torch", "numpy")}
+    return {"processor": found["processor"], "cores": found["cores"], "python": found["python"], **versions}
 
 
 def numbers(evaluation: Evaluation) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from string import Template
 from benchmarks.hinton2015.report import advice, chosen, fields, figures, tables
 from benchmarks.hinton2015.report.records import Records, read
 from darkknowledge.errors import DarkKnowledgeError
-from darkknowledge.runs.environment import environment
-from darkknowledge.runs.files import write_json, write_text
+from darkknowledge.runs.files import write_text
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -35,16 +34,13 @@ def main(words: list[str]) -> int:
 
 
 def write_all(results: Path, docs: Path, readme: Path) -> None:
-    """Pages, figures, README, and where it ran if nobody has noted it.
+    """Pages, figures, README.
 
     Raises:
         IntegrityError: a record that is not one.
         ResourceError: a file that cannot be written.
     """
     records, _ = read(results)
-    if not (results / fields.ENVIRONMENT).exists():
-        here = environment()
-        write_json(results / fields.ENVIRONMENT, {name: here[name] for name in fields.NOTED})
     for name, text in pages(results).items():
         write_text(docs / name, text)
         print(f"written: {name}")

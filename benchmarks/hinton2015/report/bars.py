@@ -72,7 +72,7 @@ def _soft(records: Records) -> Iterable[Bar]:
 
 
 def share(gap: GapRecovered | None) -> str:
-    """The share of the gap with its bootstrap interval over seeds."""
+    """The share of the gap with its interval over seeds."""
     if gap is None:
         return NOTHING
     if gap.share is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from benchmarks.hinton2015 import recipe
 from benchmarks.hinton2015.few import SHARES
@@ -13,13 +12,11 @@ from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, WIDE_
 from benchmarks.hinton2015.report import chosen, sweeps, tables
 from benchmarks.hinton2015.report.bars import bars, share
 from benchmarks.hinton2015.report.notation import listed, number, short
+from benchmarks.hinton2015.report.provenance import made_with
 from benchmarks.hinton2015.report.records import Records, paired
 from benchmarks.hinton2015.report.rows import ARMS, Row, alone_of_width, at_share, at_temperature, by_views, cell, recovered, row
 from darkknowledge.analysis import summarise
-from darkknowledge.runs.files import read_json
 
-ENVIRONMENT = "environment.json"
-NOTED = ("processor", "cores", "python", "packages")
 NOT_RUN = "Not run yet."
 
 
@@ -42,7 +39,7 @@ def page(records: Records, selection: Records, results: Path) -> dict[str, str]:
         "selection_students": chosen.students(selection),
         "selection_edges": chosen.edges(selection),
         "minutes": tables.minutes(records, selection),
-        "environment": environment(results),
+        "made_with": made_with(record.what for record in (*records.finished, *selection.finished)),
         "missing": missing(records),
     }
     return found | frozen()
@@ -133,13 +130,3 @@ def gradients(results: Path) -> str:
     """P11, which has a record and a program of its own."""
     found = section(results)
     return f"{found.strip()}\n\n" if found.strip() else ""
-
-
-def environment(results: Path) -> str:
-    """Hardware and versions in a sentence."""
-    path = results / ENVIRONMENT
-    if not path.exists():
-        return "Hardware and versions were not noted."
-    found: dict[str, Any] = read_json(path)
-    packages = [f"{package} {version}" for package, version in found["packages"].items()]
-    return f"{found['processor']}, {found['cores']} cores; Python {found['python']}, {listed(packages)}."

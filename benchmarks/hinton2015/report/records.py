@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.hinton2015.report.provenance import require_planned, require_teachers
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.runs.files import read_json
 
@@ -32,11 +33,12 @@ class What:
     split: str
     seed: int | None
     settings: Mapping[str, float | None]
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal for two runs of the same experiment with the same seed."""
-        return self.arm, self.split, self.seed, *(self.settings.get(name) for name in SETTINGS)
+    fingerprint: str | None = None
+    """Of its weights."""
+    teachers: tuple[str, ...] = ()
+    """Fingerprints of the networks that it learned from."""
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    """Hardware and versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,12 @@ def read(folder: Path) -> tuple[Records, Records]:
     """The records of the experiments below a folder, and those of the selection before them. A file that names no arm is no such record.
 
     Raises:
-        IntegrityError: a record that cannot be read or contradicts itself, or two of the same run.
+        IntegrityError: a record that cannot be read, contradicts itself or the plan, or does not belong to the others.
     """
     found = [record for path in sorted(folder.rglob("*.json")) if (record := _parsed(path, folder)) is not None]
     selection = [record for record in found if _what(record).name.startswith(SELECTION)]
     experiments = [record for record in found if not _what(record).name.startswith(SELECTION)]
-    _check_once(map(_what, experiments))
+    require_teachers(map(_what, found))
     return _collected(experiments), _collected(selection)
 
 
@@ -137,14 +139,6 @@ def _collected(found: Iterable[Record | What]) -> Records:
     return Records(tuple(item for item in ordered if isinstance(item, Record)), tuple(item for item in ordered if isinstance(item, What)))
 
 
-def _check_once(runs: Iterable[What]) -> None:
-    seen: dict[tuple[Any, ...], str] = {}
-    for what in runs:
-        if what.key in seen:
-            raise IntegrityError(f"{what.name} and {seen[what.key]} are records of the same run", fix="remove the one that is not of the plan")
-        seen[what.key] = what.name
-
-
 def _parsed(path: Path, folder: Path) -> Record | What | None:
     raw = read_json(path)
     if not isinstance(raw, dict) or "arm" not in raw:
@@ -152,10 +146,12 @@ def _parsed(path: Path, folder: Path) -> Record | What | None:
     try:
         what = _parsed_what(raw)
         _require(f"{what.name}.json" == path.relative_to(folder).as_posix(), "name")
-        return what if raw.get("diverged") else _parsed_numbers(raw, what)
+        found = what if raw.get("diverged") else _parsed_numbers(raw, what)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         fix = "restore the file, or remove it and run the experiment again"
         raise IntegrityError(f"{path.name} is no record of a run: {error!r}", where=str(path), fix=fix) from error
+    require_planned(what.name, raw)
+    return found
 
 
 def _parsed_what(raw: Mapping[str, Any]) -> What:
@@ -165,7 +161,8 @@ def _parsed_what(raw: Mapping[str, Any]) -> What:
     _require(seed is None or (type(seed) is int and seed >= 0), "seed")
     _require(raw["split"] in SPLITS, "split")
     _require(isinstance(raw["arm"], str) and isinstance(raw["name"], str), "arm or name")
-    return What(raw["name"], raw["arm"], raw["split"], seed, settings)
+    teachers = raw.get("teacher_fingerprints", raw.get("model_fingerprints", []))
+    return What(raw["name"], raw["arm"], raw["split"], seed, settings, raw.get("model_fingerprint"), tuple(teachers), raw.get("made_with", {}))
 
 
 def _parsed_numbers(raw: Mapping[str, Any], what: What) -> Record:

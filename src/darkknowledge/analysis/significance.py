@@ -84,7 +84,7 @@ def summarise(values: Sequence[float], *, level: float = 0.95) -> Summary:
     sd = stdev(values)
     if sd <= ROUNDING * max(map(abs, values)):
         return Summary(n, mean, sd, None)
-    half = _t_quantile(level, freedom=n - 1) * sd / math.sqrt(n)
+    half = t_quantile(level, freedom=n - 1) * sd / math.sqrt(n)
     return Summary(n, mean, sd, Interval(mean - half, mean + half, level))
 
 
@@ -187,7 +187,7 @@ def _t_within(t: float, *, freedom: int) -> float:
     return 2 / math.pi * (angle + series) if odd else series
 
 
-def _t_quantile(level: float, *, freedom: int) -> float:
+def t_quantile(level: float, *, freedom: int) -> float:
     """The t with `_t_within` equal to ``level``, by bisection."""
     low, high = 0.0, 1.0
     while _t_within(high, freedom=freedom) < level:

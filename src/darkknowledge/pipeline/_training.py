@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
@@ -169,9 +168,8 @@ def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers:
         Student(job.network, job.objective, job.recipe, places[index].run.path.name, watchers[index], places[index].run.path / "checkpoint")
         for index, job in jobs.items()
     ]
-    shared, began = next(iter(jobs.values())), time.monotonic()
+    shared = next(iter(jobs.values()))
     results = fit_together(students, shared.data.train, validation=shared.data.validation, teacher=shared.teacher)
-    seconds = time.monotonic() - began
     outcomes: dict[int, Outcome] = {}
     for (index, job), fitted in zip(jobs.items(), results, strict=True):
         run, hold = places[index].run, places[index].hold
@@ -181,7 +179,7 @@ def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers:
             continue
         if len(jobs) > 1:
             run.note(together=len(jobs))
-        _keep(run, job, fitted, seconds=seconds)
+        _keep(run, job, fitted)
         hold.close()
         outcomes[index] = Trained(run.path, job.network, fitted.last, fitted.best)
     return outcomes
@@ -228,7 +226,7 @@ def _watchers(run: RunFolder, settings: StageSettings, progress: Watcher | None,
     return watchers
 
 
-def _keep(run: RunFolder, job: Job, fitted: Fitted, *, seconds: float) -> None:
+def _keep(run: RunFolder, job: Job, fitted: Fitted) -> None:
     """Save the weights of the last epoch and of the best one; the training state has done its work."""
     model_room.save(job.network, run.path / "model")
     if fitted.best_weights is not None:
@@ -238,7 +236,7 @@ def _keep(run: RunFolder, job: Job, fitted: Fitted, *, seconds: float) -> None:
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     run.note(
         steps=fitted.steps,
-        seconds=round(seconds, 3),
+        seconds=round(fitted.seconds, 3),
         device=fitted.device,
         precision=fitted.precision,
         compiled=fitted.compiled,

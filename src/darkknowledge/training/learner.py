@@ -51,6 +51,8 @@ class Fitted:
     """What training leaves: the weights of the last epoch in the network itself, those of the best validation score beside it."""
 
     steps: int
+    seconds: float
+    """Wall time of the training, over all the times it was taken up again; what was lost with a kill is not in it."""
     last: Score | None
     best: Score | None
     best_epoch: int | None
@@ -88,7 +90,8 @@ class Learner:
         self.best: Score | None = None
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Tensor] | None = None
-        self.saved_at = monotonic()
+        self.saved_at = self.began = monotonic()
+        self.seconds_before = 0.0
         if self.checkpoint is not None and (state := load_state(self.checkpoint)) is not None:
             self.load(state)
 
@@ -101,6 +104,11 @@ class Learner:
     def epoch(self) -> float:
         """How far it is, in epochs."""
         return self.step / self.per_epoch
+
+    @property
+    def seconds(self) -> float:
+        """What the steps took so far, with those before the saved state that it went on from."""
+        return self.seconds_before + monotonic() - self.began
 
     def advance(self, batch: Batch, answered: Sequence[tuple[Batch, Answer | None]]) -> None:
         """One optimizer step on ``batch``, computed in the pieces that were ``answered``.
@@ -220,6 +228,7 @@ class Learner:
         return {
             "step": self.step,
             "epochs_done": self.epochs_done,
+            "seconds": self.seconds,
             "network": {name: _by_itself(tensor) for name, tensor in self.network.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
@@ -232,7 +241,7 @@ class Learner:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
-        self.step, self.epochs_done = state["step"], state["epochs_done"]
+        self.step, self.epochs_done, self.seconds_before = state["step"], state["epochs_done"], state["seconds"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
@@ -251,7 +260,15 @@ class Learner:
         largest = torch.stack([parameter.detach().abs().max() for parameter in self.network.parameters()]).max()
         self.require_finite({"largest weight": largest.item()})
         return Fitted(
-            self.step, self.last, self.best, self.best_epoch, self.best_weights, self.fabric.device.type, self.precision, compiled(self.called)
+            steps=self.step,
+            seconds=self.seconds,
+            last=self.last,
+            best=self.best,
+            best_epoch=self.best_epoch,
+            best_weights=self.best_weights,
+            device=self.fabric.device.type,
+            precision=self.precision,
+            compiled=compiled(self.called),
         )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 from torch import nn
 
@@ -103,6 +104,7 @@ class Lockstep:
         """Train to the end; what became of each run."""
         with ExitStack() as begun:
             for learner in self.learners:
+                learner.began = monotonic()
                 begun.enter_context(self.watched[learner])
                 # Begun from the last to the first, they end from the first to the last.
                 for watcher in reversed(learner.watchers):
