@@ -182,7 +182,19 @@ def test_one_run_is_no_ensemble(student: Path) -> None:
         darkknowledge.evaluate(student, ensemble="probability")
 
 
-def test_an_ensemble_of_runs_on_other_data_is_refused(student: Path, tmp_path: Path) -> None:
+def test_a_run_is_no_ensemble_with_itself_and_that_is_found_before_anything_is_measured(student: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(student, tmp_path / "run")
+    for path in copy.glob("evaluation*"):
+        path.unlink()
+    with pytest.raises(UsageError, match="named twice"):
+        darkknowledge.evaluate([copy, tmp_path / "." / "run"], ensemble="probability")
+    assert not list(copy.glob("evaluation*"))
+
+
+def test_runs_on_other_parts_of_the_data_are_an_ensemble_on_test_alone(student: Path, tmp_path: Path) -> None:
     other = darkknowledge.train(STUDENT, {"name": "digits", "split_seed": 1}, training=STEPS, logging=LOGGING, out=tmp_path / "other").path
+    *_, together = darkknowledge.evaluate([student, other], ensemble="probability", cost=False)
+    assert together.accuracy.examples == 500
+    assert together.temperature is None, "one of the two has learned the pictures on which it would be fitted"
     with pytest.raises(IntegrityError, match="divided another way"):
-        darkknowledge.evaluate([student, other], ensemble="probability", cost=False)
+        darkknowledge.evaluate([student, other], split="validation", ensemble="probability", cost=False)

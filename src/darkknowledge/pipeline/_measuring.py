@@ -95,12 +95,12 @@ class Subject:
 
 
 def evaluate_subject(
-    subject: Subject, examples: Examples, *, split: str, validation: Examples, reference: Answers | None = None, cost: bool = True
+    subject: Subject, examples: Examples, *, split: str, validation: Examples | None, reference: Answers | None = None, cost: bool = True
 ) -> Evaluation:
-    """Measure one subject; ``reference`` are its teacher's answers to the same examples."""
+    """Measure one subject; ``reference`` are its teacher's answers to the same examples, ``validation`` what a temperature may be fitted on."""
     found = answer(subject.teacher, examples)
-    labelled = bool(len(validation)) and bool((validation.labels != IGNORED).any())
-    chosen = answer(subject.teacher, validation) if labelled else None
+    labelled = validation is not None and bool(len(validation)) and bool((validation.labels != IGNORED).any())
+    chosen = answer(subject.teacher, validation) if validation is not None and labelled else None
     example = next(iter(examples.batches(torch.arange(1), batch_size=1, views=None))).inputs
     return Evaluation(
         name=subject.name,

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from darkknowledge import model as model_room
 from darkknowledge.contract import Average, Examples, Report
 from darkknowledge.data import Dataset
-from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
-from darkknowledge.model import LIBRARIES
+from darkknowledge.errors import DarkKnowledgeError, UsageError
 from darkknowledge.pipeline._materials import (
-    GIVEN,
     assemble_teacher,
     fingerprints,
     is_folder,
     load_data,
     load_members,
     model_folder,
-    split_fingerprint,
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
-from darkknowledge.pipeline._parts import DataSettings, ModelSettings, TeacherSettings
+from darkknowledge.pipeline._parts import ModelSettings, TeacherSettings
+from darkknowledge.pipeline._reopening import refuse_code, require_same_data, settings_of_data
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -78,29 +76,53 @@ def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, re
     """`evaluate` with checked settings."""
     use_threads(settings.threads)
     runs = [open_run(path) for path in settings.run]
+    # Before the first run is measured, which takes a while.
+    together = None if settings.ensemble is None else _Ensemble.of(runs, settings, settings.ensemble, data)
     found = [_evaluate_run(run, settings, data, report) for run in runs]
-    return found if settings.ensemble is None else [*found, _evaluate_ensemble(runs, settings, settings.ensemble, data)]
+    return found if together is None else [*found, together.evaluate(settings)]
 
 
-def _evaluate_ensemble(runs: Sequence[RunFolder], settings: EvaluateSettings, average: Average, data: Dataset | None) -> Evaluation:
-    """The runs as one teacher, on the data that all of them know."""
-    folders = [model_folder(run.path, weights=settings.weights) for run in runs]
-    networks = [model_room.load(folder, plugins=settings.plugins) for folder in folders]
-    found = data or load_data(_data_settings(runs[0], settings))
-    for run, network in zip(runs, networks, strict=True):
-        _require_same_data(run, found)
-        check_pairing(network.spec.class_names, found.class_names)
-    teacher = Ensemble([Frozen(network, found.class_names) for network in networks], average=average)
-    subject = Subject(f"ensemble of {len(runs)}", teacher, networks, [folder / "model.safetensors" for folder in folders])
-    examples = found.open_test() if settings.split == "test" else found.validation
-    return evaluate_subject(subject, examples, split=settings.split, validation=found.validation, cost=settings.cost)
+@dataclass(frozen=True, slots=True)
+class _Ensemble:
+    """Runs as one teacher, on the data that all of them know; ``validation`` are the examples that none of them has learned."""
+
+    subject: Subject
+    data: Dataset
+    validation: Examples | None
+
+    @classmethod
+    def of(cls, runs: Sequence[RunFolder], settings: EvaluateSettings, average: Average, data: Dataset | None) -> _Ensemble:
+        """Put it together.
+
+        Raises:
+            UsageError: a run is named twice.
+            IntegrityError: the runs were trained on other data, or on other parts of it and are measured on validation.
+        """
+        for number, run in enumerate(runs):
+            if run.path.resolve() in [other.path.resolve() for other in runs[:number]]:
+                raise UsageError(f"{run.path} is named twice", why="a member that is there twice has twice the weight", fix="name each run once")
+        folders = [model_folder(run.path, weights=settings.weights) for run in runs]
+        networks = [model_room.load(folder, plugins=settings.plugins) for folder in folders]
+        found = data or load_data(settings_of_data(runs[0], settings))
+        same_split = len({run.record["split_fingerprint"] for run in runs}) == 1
+        for run, network in zip(runs, networks, strict=True):
+            require_same_data(run, found, same_split=same_split or settings.split == "validation")
+            check_pairing(network.spec.class_names, found.class_names)
+        teacher = Ensemble([Frozen(network, found.class_names) for network in networks], average=average)
+        subject = Subject(f"ensemble of {len(runs)}", teacher, networks, [folder / "model.safetensors" for folder in folders])
+        return cls(subject, found, found.validation if same_split else None)
+
+    def evaluate(self, settings: EvaluateSettings) -> Evaluation:
+        """Measure it."""
+        examples = self.data.open_test() if settings.split == "test" else self.data.validation
+        return evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost)
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
     folder = model_folder(run.path, weights=settings.weights)
     network = model_room.load(folder, plugins=settings.plugins)
-    found = data or load_data(_data_settings(run, settings))
-    _require_same_data(run, found)
+    found = data or load_data(settings_of_data(run, settings))
+    require_same_data(run, found)
     check_pairing(network.spec.class_names, found.class_names)
     examples = found.open_test() if settings.split == "test" else found.validation
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
@@ -129,53 +151,6 @@ def _recorded_teacher(run: RunFolder, report: Report) -> TransferSet | None:
     return found
 
 
-def _data_settings(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
-    here = {"root": settings.root} if settings.root is not None else {}
-    # What a file says is no reason to fetch anything.
-    found = validate(DataSettings, run.config["data"] | here | {"download": False})
-    if found.name == GIVEN:
-        raise UsageError(
-            f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
-        )
-    for spelling in (found.name, found.augment or ""):
-        _refuse_code(run, spelling, settings)
-    return found
-
-
-def _refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:
-    """Import nobody's module because a file in a run folder names it.
-
-    Raises:
-        UsageError: ``name`` is spelled ``package.module:…``, and the user has not named that module with ``plugins``.
-    """
-    module, colon, _ = name.partition(":")
-    if colon and module not in (*LIBRARIES, *settings.plugins):
-        raise UsageError(
-            f"the run names {name}, which is not imported on the word of a file",
-            where=str(run.path / "config.yaml"),
-            why="importing a module runs its code",
-            fix=f"if it is yours, allow it with plugins=[{module}]",
-        )
-
-
-def _require_same_data(run: RunFolder, data: Dataset) -> None:
-    """Refuse data that are no longer what the run was trained on."""
-    trained_on, split = run.record["data_fingerprint"], run.record["split_fingerprint"]
-    if data.fingerprint == trained_on and split_fingerprint(data) != split:
-        raise IntegrityError(
-            f"the data is divided another way than {run.path} was trained on",
-            why="some of its validation pictures would be ones that the network has learned",
-            fix="pass the data set with the same split",
-        )
-    if data.fingerprint != trained_on:
-        raise IntegrityError(
-            f"the data is not what {run.path} was trained on",
-            where=data.describe(),
-            why=f"its fingerprint is {data.fingerprint[:12]}…, the run has {trained_on[:12]}…",
-            fix="point root=… at the data of the run",
-        )
-
-
 def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, examples: Examples, report: Report) -> Answers | None:
     """What the run's teacher says to the same examples, where it still can be asked."""
     values = run.config.get("teacher")
@@ -184,7 +159,7 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
     teacher = validate(TeacherSettings, values)
     for source in teacher.source:
         if not is_folder(source):
-            _refuse_code(run, source.name if isinstance(source, ModelSettings) else source, settings)
+            refuse_code(run, source.name if isinstance(source, ModelSettings) else source, settings)
             if isinstance(source, str) or (source.options().get("pretrained") and source.checkpoint is None):
                 report(f"no agreement with the teacher for {run.path}: its published weights are not fetched on the word of a file")
                 return None

@@ -1,0 +1,67 @@
+"""The data of a finished run, brought back: the same as it was trained on, and no code on the word of a file."""
+
+from __future__ import annotations
+
+from darkknowledge.data import Dataset
+from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.model import LIBRARIES
+from darkknowledge.pipeline._materials import GIVEN, split_fingerprint
+from darkknowledge.pipeline._parts import DataSettings
+from darkknowledge.pipeline.settings import EvaluateSettings, validate
+from darkknowledge.runs.folder import RunFolder
+
+
+def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
+    """What the data was, where it lies now.
+
+    Raises:
+        UsageError: it was handed over ready-made, or would have to be imported.
+    """
+    here = {"root": settings.root} if settings.root is not None else {}
+    # What a file says is no reason to fetch anything.
+    found = validate(DataSettings, run.config["data"] | here | {"download": False})
+    if found.name == GIVEN:
+        raise UsageError(
+            f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
+        )
+    for spelling in (found.name, found.augment or ""):
+        refuse_code(run, spelling, settings)
+    return found
+
+
+def refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:
+    """Import nobody's module because a file in a run folder names it.
+
+    Raises:
+        UsageError: ``name`` is spelled ``package.module:…``, and the user has not named that module with ``plugins``.
+    """
+    module, colon, _ = name.partition(":")
+    if colon and module not in (*LIBRARIES, *settings.plugins):
+        raise UsageError(
+            f"the run names {name}, which is not imported on the word of a file",
+            where=str(run.path / "config.yaml"),
+            why="importing a module runs its code",
+            fix=f"if it is yours, allow it with plugins=[{module}]",
+        )
+
+
+def require_same_data(run: RunFolder, data: Dataset, *, same_split: bool = True) -> None:
+    """Refuse data that are no longer what the run was trained on, nor divided in the same way.
+
+    Raises:
+        IntegrityError: they are.
+    """
+    trained_on, split = run.record["data_fingerprint"], run.record["split_fingerprint"]
+    if same_split and data.fingerprint == trained_on and split_fingerprint(data) != split:
+        raise IntegrityError(
+            f"the data is divided another way than {run.path} was trained on",
+            why="some of its validation pictures would be ones that the network has learned",
+            fix="pass the data set with the same split",
+        )
+    if data.fingerprint != trained_on:
+        raise IntegrityError(
+            f"the data is not what {run.path} was trained on",
+            where=data.describe(),
+            why=f"its fingerprint is {data.fingerprint[:12]}…, the run has {trained_on[:12]}…",
+            fix="point root=… at the data of the run",
+        )
