@@ -27,6 +27,7 @@ ABOUT = {
     "P12-sizes": "students of 30, 100 and 300 units a layer",
     "P12-grid": "temperature and weights, on validation",
     "P12-views": "one recorded shift of each picture up to 32, on validation",
+    "P12-epochs": "P3 and P3b-views three times as long, on validation",
     "P2b": "students on labels with dropout, smoothed labels, or both with shifts (shifts alone are P2b-jitter)",
     "ensemble": "ten teachers, and what they are together",
     "P3b-ten": "students on the soft targets of ten teachers",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from benchmarks.hinton2015.arms import CONTROLS, alone, distilled, ensemble, one_teacher, teacher, together
 from benchmarks.hinton2015.few import few
-from benchmarks.hinton2015.grids import by_views, grid
+from benchmarks.hinton2015.grids import by_epochs, by_views, grid
 from benchmarks.hinton2015.jobs import Job
 from benchmarks.hinton2015.recipe import MEMBERS, SEEDS, VIEWS
 from benchmarks.hinton2015.selection import STAGES
@@ -37,6 +37,7 @@ ROWS: dict[str, Callable[[], list[Job]]] = {
     ],
     "P12-grid": grid,
     "P12-views": by_views,
+    "P12-epochs": by_epochs,
     "P2b": lambda: [alone(arm, seed) for arm in CONTROLS if arm not in ("alone", "alone-jitter") for seed in SEEDS],
     "ensemble": lambda: [*(teacher(seed) for seed in MEMBERS), together()],
     "P3b-ten": lambda: [distilled("soft-ten", seed, ensemble()) for seed in SEEDS],

@@ -7,14 +7,14 @@ from pathlib import Path
 from benchmarks.hinton2015 import recipe
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.gradients_section import section
-from benchmarks.hinton2015.grids import ALPHAS, TEMPERATURES, VIEWS
+from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
 from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import chosen, sweeps, tables
 from benchmarks.hinton2015.report.bars import bars, share
 from benchmarks.hinton2015.report.notation import listed, number, short
 from benchmarks.hinton2015.report.provenance import made_with
 from benchmarks.hinton2015.report.records import Records, paired
-from benchmarks.hinton2015.report.rows import ARMS, Row, alone_of_width, at_share, at_temperature, by_views, cell, recovered, row
+from benchmarks.hinton2015.report.rows import ARMS, Row, alone_of_width, at_share, at_temperature, by_epochs, by_views, cell, recovered, row
 from darkknowledge.analysis import summarise
 
 NOT_RUN = "Not run yet."
@@ -32,6 +32,7 @@ def page(records: Records, selection: Records, results: Path) -> dict[str, str]:
         "few_shares": sweeps.shares_by_seed(records),
         "grid": sweeps.grid(records) if _any(records, "grid") else NOT_RUN,
         "views": sweeps.views(records) if _any(records, "views") else NOT_RUN,
+        "epochs": sweeps.epochs(records) if _any(records, "epochs") else NOT_RUN,
         "sizes": sweeps.sizes(records),
         "gradients": gradients(results),
         "selection_teachers": chosen.teachers(selection),
@@ -114,6 +115,7 @@ def missing(records: Records) -> str:
         ],
         "P12, grid": [cell(records, t, alpha) for t in TEMPERATURES for alpha in ALPHAS],
         "P12, views": [by_views(records, count) for count in VIEWS],
+        "P12, epochs": [by_epochs(records, count, length) for count in (1, recipe.VIEWS) for length in EPOCHS],
     }
     found = [f"- {name}: {_lacking(own)}" for name, own in rows.items() if not all(part.n == part.wanted for part in own)]
     return "\n".join(["These runs are still to come, or diverged:\n", *found]) if found else "No run of the plan is missing."

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.hinton2015 import grids
 from benchmarks.hinton2015.recipe import ALPHA, SEEDS, TEMPERATURE
 from benchmarks.hinton2015.report.records import Record, Records, paired
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, Summary, gap_recovered, mcnemar, paired_test, summarise
 
-GRID_SEEDS = 3
 MINUTE = 60
 
 
@@ -103,12 +103,17 @@ def at_share(records: Records, arm: str, share: float) -> Row:
 
 def cell(records: Records, temperature: float, alpha: float) -> Row:
     """P12: a cell of the grid."""
-    return Row(records.where("grid", temperature=temperature, alpha=alpha), GRID_SEEDS)
+    return Row(records.where("grid", temperature=temperature, alpha=alpha), len(grids.SEEDS))
 
 
 def by_views(records: Records, views: int) -> Row:
     """P12: a number of views."""
-    return Row(records.where("views", views=views), GRID_SEEDS)
+    return Row(records.where("views", views=views), len(grids.SEEDS))
+
+
+def by_epochs(records: Records, views: int, epochs: int) -> Row:
+    """P12: longer training."""
+    return Row(records.where("epochs", views=views, epochs=epochs), len(grids.EPOCHS_SEEDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from benchmarks.hinton2015.few import SHARES
-from benchmarks.hinton2015.grids import ALPHAS, TEMPERATURES, VIEWS
+from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
 from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.recipe import TEMPERATURE
+from benchmarks.hinton2015.recipe import VIEWS as RECORDED
 from benchmarks.hinton2015.report.bars import fewer
 from benchmarks.hinton2015.report.notation import NOTHING, number, short, table
 from benchmarks.hinton2015.report.records import Records, paired
-from benchmarks.hinton2015.report.rows import Row, alone_of_width, at_share, at_temperature, by_views, cell, compare, row
+from benchmarks.hinton2015.report.rows import Row, alone_of_width, at_share, at_temperature, by_epochs, by_views, cell, compare, row
 from benchmarks.hinton2015.report.tables import brief
 
 WIDTHS = (30, 100, 300, 800)
@@ -62,6 +63,15 @@ def grid(records: Records) -> str:
 def views(records: Records) -> str:
     """P12: the number of views."""
     return table([f"{count} view{'s' * (count > 1)}" for count in VIEWS], [[brief(by_views(records, count)) for count in VIEWS]])
+
+
+def epochs(records: Records) -> str:
+    """P12: longer training."""
+    rows = []
+    for count, what in ((1, "soft targets, pictures not shifted"), (RECORDED, f"soft targets of {RECORDED} recorded shifts")):
+        found = [by_epochs(records, count, length) for length in EPOCHS]
+        rows.append((what, *map(brief, found), fewer(compare(*found), f"after {EPOCHS[0]}")))
+    return table(("", *(f"{length} epochs" for length in EPOCHS), "three times as long brings"), rows)
 
 
 def sizes(records: Records) -> str:

@@ -10,7 +10,7 @@ from benchmarks.hinton2015.report.notation import NOTHING, interval, mean, numbe
 from benchmarks.hinton2015.report.records import Record, Records
 from benchmarks.hinton2015.report.rows import ARMS, MINUTE, Comparison, Row, compare, row
 
-ORDER = ("P1", "P2", "P2b", "P3", "P3b", "P4", "P5", "P8", "P12, sizes", "P12, grid", "P12, views")
+ORDER = ("P1", "P2", "P2b", "P3", "P3b", "P4", "P5", "P8", "P12, sizes", "P12, grid", "P12, views", "P12, epochs")
 PAIRS = (
     ("alone", "soft"),
     ("alone", "alone-jitter"),
@@ -117,7 +117,9 @@ def _row_of(record: Record) -> str:
         return {300: "P4", 30: "P5"}.get(int(width or 0), "P12, sizes")
     if what.arm == "alone" and width != 800:
         return "P12, sizes"
-    return {"few-hard": "P8", "few-soft": "P8", "few-labels": "P8", "grid": "P12, grid", "views": "P12, views"}.get(what.arm) or ARMS[what.arm].row
+    return {"few-hard": "P8", "few-soft": "P8", "few-labels": "P8", "grid": "P12, grid", "views": "P12, views", "epochs": "P12, epochs"}.get(
+        what.arm
+    ) or ARMS[what.arm].row
 
 
 def _cost(runs: Sequence[Record]) -> tuple[str, str]:
