@@ -8,13 +8,15 @@ from benchmarks.hinton2015.arms import CONTROLS, alone, distilled, ensemble, one
 from benchmarks.hinton2015.few import few
 from benchmarks.hinton2015.grids import by_epochs, by_views, grid
 from benchmarks.hinton2015.jobs import Job
-from benchmarks.hinton2015.recipe import MEMBERS, SEEDS, VIEWS
+from benchmarks.hinton2015.recipe import MEMBERS, SEEDS, TEMPERATURE, VIEWS
 from benchmarks.hinton2015.selection import STAGES
 
 WIDE_TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 40.0)
 NARROW_TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 8.0, 12.0, 20.0, 40.0)
-NARROW_EPOCHS = 60
-"""Of students with 300 units a layer and fewer."""
+NARROW_WIDTHS, NARROW_EPOCHS = (30, 100, 300), 60
+"""Units a layer of the smaller students, and their epochs."""
+SIZE_TEMPERATURES = (4.0, TEMPERATURE)
+"""Of students of all sizes."""
 
 
 def sweep(width: int, seed: int, temperatures: tuple[float, ...]) -> Job:
@@ -32,8 +34,8 @@ ROWS: dict[str, Callable[[], list[Job]]] = {
     "P5": lambda: [sweep(30, seed, NARROW_TEMPERATURES) for seed in SEEDS],
     "P8": few,
     "P12-sizes": lambda: [
-        *(alone("alone", seed, width=width, epochs=NARROW_EPOCHS) for width in (30, 100, 300) for seed in SEEDS),
-        *(sweep(100, seed, (4.0, 20.0)) for seed in SEEDS),
+        *(alone("alone", seed, width=width, epochs=NARROW_EPOCHS) for width in NARROW_WIDTHS for seed in SEEDS),
+        *(sweep(100, seed, SIZE_TEMPERATURES) for seed in SEEDS),
     ],
     "P12-grid": grid,
     "P12-views": by_views,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from benchmarks.hinton2015.grids import ALPHAS, TEMPERATURES, VIEWS
-from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
+from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, SIZE_TEMPERATURES, WIDE_TEMPERATURES
+from benchmarks.hinton2015.recipe import STUDENT_EPOCHS
 from benchmarks.hinton2015.report.bars import STANDARD_ERRORS, best_temperature, change, fewer, share
 from benchmarks.hinton2015.report.notation import listed, number, short
 from benchmarks.hinton2015.report.records import Records
-from benchmarks.hinton2015.report.rows import Row, at_share, at_temperature, by_views, cell, compare, recovered, row
+from benchmarks.hinton2015.report.rows import Row, at_share, at_temperature, by_views, cell, compare, few_gap, recovered, row
 from benchmarks.hinton2015.report.sweeps import WIDTHS, of_size
 
 ON_PAPER = "Not measured here yet: this rests on the paper alone."
@@ -35,7 +36,8 @@ def narrow(records: Records) -> str:
     told = listed([f"T = {short(t)} {change(apart)}" for t, apart in others if apart.test is not None])
     agrees = "The paper found the same" if low <= best[0] <= high else "The paper found another"
     beside = f"; {told}" if told else ""
-    return f"The best of {len(NARROW_TEMPERATURES)} temperatures was T = {short(best[0])}, with {errors(best[1])} errors{beside}. {agrees}: 2.5 to 4."
+    tried = sum(at_temperature(records, 30, t).n == best[1].n for t in NARROW_TEMPERATURES)
+    return f"The best of {tried} temperatures was T = {short(best[0])}, with {errors(best[1])} errors{beside}. {agrees}: 2.5 to 4."
 
 
 def wide(records: Records) -> str:
@@ -108,21 +110,22 @@ def sizes(records: Records) -> str:
     told = []
     for width in WIDTHS:
         alone, *distilled = of_size(records, width)
-        found = [f"{errors(own)} at T = {t}" for own, t in zip(distilled, (4, 20), strict=True) if own.n]
+        found = [f"{errors(own)} at T = {short(t)}" for own, t in zip(distilled, SIZE_TEMPERATURES, strict=True) if own.n]
         if alone.n and found:
             told.append(f"{width} units: {errors(alone)} alone, {listed(found)}")
-    return "Errors: " + "; ".join(told) + "." if told else ON_PAPER
+    lengths = f"({NARROW_EPOCHS} epochs, {STUDENT_EPOCHS} with {WIDTHS[-1]} units)"
+    return f"Errors {lengths}: " + "; ".join(told) + "." if told else ON_PAPER
 
 
 def cases(records: Records) -> str:
     """P8: few cases."""
-    hard, soft, whole = at_share(records, "few-hard", 0.03), at_share(records, "few-soft", 0.03), at_share(records, "few-hard", 1.0)
+    hard, soft, whole = few_gap(records)
     gap = recovered(alone=hard, distilled=soft, teacher=whole)
     if gap is None:
         return "Not measured here yet: this rests on the paper alone, where soft targets recover 87 % of the gap on speech."
     return (
         f"On 3 % of the pictures, {errors(hard)} errors with labels (stopped early) and {errors(soft)} with soft targets (not stopped), beside "
-        f"{errors(whole)} with all labels: {share(gap)} of the gap. The paper recovers 87 % of it, on speech."
+        f"{errors(whole)} with all labels. Share of the gap: {share(gap)}; the paper's is 87 %, on speech."
     )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report.notation import NOTHING, interval, number, probability, short
 from benchmarks.hinton2015.report.records import Records
-from benchmarks.hinton2015.report.rows import Comparison, Row, at_share, at_temperature, compare, recovered, row
+from benchmarks.hinton2015.report.rows import Comparison, Row, at_temperature, compare, few_gap, recovered, row
 from darkknowledge.analysis import GapRecovered, Interval
 
 TEACHER, ALONE, SOFT, BEYOND = 70, (130, 165), 80, 67
@@ -145,8 +144,7 @@ def _narrow(records: Records) -> Iterable[Bar]:
 
 
 def _few(records: Records) -> Iterable[Bar]:
-    low, whole = SHARES[1], SHARES[-1]
-    rows = [at_share(records, "few-hard", low), at_share(records, "few-soft", low), at_share(records, "few-hard", whole)]
+    rows = few_gap(records)
     gap = recovered(alone=rows[0], distilled=rows[1], teacher=rows[2])
     verdict = judged(rows, True)
     yield Bar("P8", "share of the gap at 3 % of the cases (the paper, on speech: 87 %)", share(gap), verdict if "not run" in verdict else "reported")

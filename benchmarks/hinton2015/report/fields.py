@@ -8,7 +8,7 @@ from benchmarks.hinton2015 import recipe
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.gradients_section import section
 from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
-from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, WIDE_TEMPERATURES
+from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, SIZE_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import chosen, sweeps, tables
 from benchmarks.hinton2015.report.bars import bars, share
 from benchmarks.hinton2015.report.notation import listed, number, short
@@ -111,7 +111,7 @@ def missing(records: Records) -> str:
         "P8 `few-labels`": [at_share(records, "few-labels", share) for share in SHARES[:-1]],
         "P12, sizes": [
             *(alone_of_width(records, width) for width in sweeps.WIDTHS[:-1]),
-            *(at_temperature(records, 100, t) for t in (4.0, recipe.TEMPERATURE)),
+            *(at_temperature(records, 100, t) for t in SIZE_TEMPERATURES),
         ],
         "P12, grid": [cell(records, t, alpha) for t in TEMPERATURES for alpha in ALPHAS],
         "P12, views": [by_views(records, count) for count in VIEWS],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.hinton2015 import grids
+from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.recipe import ALPHA, SEEDS, TEMPERATURE
 from benchmarks.hinton2015.report.records import Record, Records, paired
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, Summary, gap_recovered, mcnemar, paired_test, summarise
@@ -99,6 +100,12 @@ def alone_of_width(records: Records, width: int) -> Row:
 def at_share(records: Records, arm: str, share: float) -> Row:
     """P8: a share of the cases, or of the labels."""
     return Row(records.where(arm, seeds=SEEDS, share=share), len(SEEDS))
+
+
+def few_gap(records: Records) -> tuple[Row, Row, Row]:
+    """P8: labels and soft targets of 3 % of the cases, and labels of all: the ends of the gap and what lies between."""
+    low, whole = SHARES[1], SHARES[-1]
+    return at_share(records, "few-hard", low), at_share(records, "few-soft", low), at_share(records, "few-hard", whole)
 
 
 def cell(records: Records, temperature: float, alpha: float) -> Row:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
-from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
+from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, NARROW_WIDTHS, WIDE_TEMPERATURES
 from benchmarks.hinton2015.recipe import TEMPERATURE
 from benchmarks.hinton2015.recipe import VIEWS as RECORDED
 from benchmarks.hinton2015.report.bars import fewer
 from benchmarks.hinton2015.report.notation import NOTHING, number, short, table
 from benchmarks.hinton2015.report.records import Records, paired
-from benchmarks.hinton2015.report.rows import Row, alone_of_width, at_share, at_temperature, by_epochs, by_views, cell, compare, row
+from benchmarks.hinton2015.report.rows import Row, alone_of_width, at_share, at_temperature, by_epochs, by_views, cell, compare, few_gap, row
 from benchmarks.hinton2015.report.tables import brief
 
-WIDTHS = (30, 100, 300, 800)
+WIDTHS = (*NARROW_WIDTHS, 800)
 
 
 def temperatures(records: Records) -> str:
@@ -45,7 +45,7 @@ def last_epoch(found: Row) -> str:
 
 def shares_by_seed(records: Records) -> str:
     """P8: the share of the gap of each seed, as far as it has one."""
-    runs = (at_share(records, "few-hard", 0.03), at_share(records, "few-soft", 0.03), at_share(records, "few-hard", 1.0))
+    runs = few_gap(records)
     told = []
     for hard, soft, whole in paired(*(found.runs for found in runs)):
         gap = hard.errors - whole.errors

@@ -97,7 +97,7 @@ def minutes(records: Records, selection: Records) -> str:
     shown = [(name, *_cost(runs)) for name, runs in _by_row(records).items() if runs]
     shown.append(("selection", *_cost(selection.finished)))
     shown.append(("**all**", *_cost([*records.finished, *selection.finished])))
-    return table(("", "runs", "core-minutes"), shown)
+    return table(("", "runs", "minutes"), shown)
 
 
 def _by_row(records: Records) -> dict[str, list[Record]]:
@@ -106,6 +106,13 @@ def _by_row(records: Records) -> dict[str, list[Record]]:
     for record in records.finished:
         found.setdefault(_row_of(record), []).append(record)
     return found
+
+
+ROWS = {
+    **{name: arm.row for name, arm in ARMS.items()},
+    **dict.fromkeys(("few-hard", "few-soft", "few-labels"), "P8"),
+    **{name: f"P12, {name}" for name in ("grid", "views", "epochs")},
+}
 
 
 def _row_of(record: Record) -> str:
@@ -117,9 +124,7 @@ def _row_of(record: Record) -> str:
         return {300: "P4", 30: "P5"}.get(int(width or 0), "P12, sizes")
     if what.arm == "alone" and width != 800:
         return "P12, sizes"
-    return {"few-hard": "P8", "few-soft": "P8", "few-labels": "P8", "grid": "P12, grid", "views": "P12, views", "epochs": "P12, epochs"}.get(
-        what.arm
-    ) or ARMS[what.arm].row
+    return ROWS[what.arm]
 
 
 def _cost(runs: Sequence[Record]) -> tuple[str, str]:
