@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hinton2015.report.notation import table
 from darkknowledge.runs.files import read_json
 
 RECORD = "gradients.json"
@@ -55,7 +56,7 @@ def _norms(record: Mapping[str, Any]) -> str:
             without = [value / float(t) ** 2 for value, t in zip(soft, temperatures, strict=True)]
             rows.append((moment["name"], name, _digits(moment["hard"][key]), "with T²", *map(_digits, soft)))
             rows.append(("", "", "", "without", *map(_digits, without)))
-    return _table(("student", "norm of the gradient", "labels", "soft targets", *(f"T = {t}" for t in temperatures)), rows)
+    return table(("student", "norm of the gradient", "labels", "soft targets", *(f"T = {t}" for t in temperatures)), rows)
 
 
 def _about_norms(moments: Sequence[Mapping[str, Any]]) -> str:
@@ -99,7 +100,7 @@ def _forms(forms: Mapping[str, Any]) -> str:
         (name, *(_digits(errors[index]) for index in shown), f"{forms['slopes'][name]:.3f}".replace("-", "−"))
         for name, errors in forms["errors"].items()
     ]
-    return _table(("relative error", *(f"T = {forms['temperatures'][index]:g}" for index in shown), "slope from T = 1000"), rows)
+    return table(("relative error", *(f"T = {forms['temperatures'][index]:g}" for index in shown), "slope from T = 1000"), rows)
 
 
 def _about_forms(record: Mapping[str, Any]) -> str:
@@ -129,7 +130,7 @@ def _variance(record: Mapping[str, Any]) -> str:
     mixture = f"{record['alpha']:g} soft (T = {record['temperature']:g}) + {1 - record['alpha']:.2g} labels"
     rows.append((mixture, *(_interval(moment["mixture"]["relative"]) for moment in moments)))
     rows.append(("T = 20 over labels", *(_interval(moment["soft"]["20"]["relative_to_hard"]) for moment in moments)))
-    return _table(("relative variance (95 % interval)", *(moment["name"] for moment in moments)), rows)
+    return table(("relative variance (95 % interval)", *(moment["name"] for moment in moments)), rows)
 
 
 def _about_variance(record: Mapping[str, Any]) -> str:
@@ -178,7 +179,3 @@ def _digits(value: float | None) -> str:
     mantissa, exponent = text.split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{float(text):,.0f}" if 0 < int(exponent) < 7 else f"{mantissa} · 10{raised}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
