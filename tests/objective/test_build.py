@@ -102,6 +102,39 @@ def test_a_users_own_term_and_objective_are_spelled_with_their_package(tmp_path:
         build("my_losses:Matching", sacle=2.0)
 
 
+def test_parameters_that_nothing_would_train_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "learned_losses.py").write_text(
+        textwrap.dedent("""
+        import torch
+        from darkknowledge.objective import LogitMatching, Mixture
+
+        class Term(LogitMatching):
+            def __init__(self, frozen=False):
+                super().__init__()
+                self.projection = torch.nn.Linear(3, 3).requires_grad_(not frozen)
+
+        class Objective(torch.nn.Module):
+            needs = frozenset({"teacher"})
+
+            def __init__(self, frozen=False):
+                super().__init__()
+                self.projection = torch.nn.Linear(3, 3).requires_grad_(not frozen)
+                self.mixture = Mixture({"match": (LogitMatching(), 1.0)})
+                self.counts, self.formula = self.mixture.counts, self.mixture.formula
+
+            def loss(self, student, teacher, labels, *, epoch, counts=None):
+                return self.mixture.loss(self.projection(student), teacher, labels, epoch=epoch, counts=counts)
+        """)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("learned_losses:Term", "learned_losses:Objective"):
+        with pytest.raises(UsageError, match=f"{name} has parameters to train"):
+            build(name)
+        assert build(name, frozen=True).needs == {"teacher"}
+    with pytest.raises(UsageError, match="learned_losses:Term has parameters to train"):
+        build("mixture", terms={"mine": {"name": "learned_losses:Term"}})
+
+
 def test_listing_the_choices_imports_no_torch() -> None:
     code = "import sys; from darkknowledge.objective import CHOICES; assert 'hinton' in CHOICES; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -212,6 +212,15 @@ def test_no_dense_teacher_is_built_for_a_sparse_one() -> None:
     fused(temperature=4.0).loss(student, _Answer(codec.sparse(codec.encode(teacher), 4.0)), labels, epoch=0)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("classes", [30, 39, 41, 400])
+def test_a_teacher_with_a_few_known_classes_has_as_many_classes_as_the_student(classes: int) -> None:
+    codec = build_codec("topk", 40, k=5, temperatures=(4.0,))
+    answer = _Answer(codec.sparse(codec.encode(draw(9, 40)[1]), 4.0))  # type: ignore[attr-defined]
+    student, _, labels = draw(9, classes)
+    with pytest.raises(UsageError, match=f"over the student's {classes} classes"):
+        fused(temperature=4.0).loss(student, answer, labels, epoch=0)
+
+
 class Old:
     """An answer as somebody may have written it, who knows of logits alone."""
 

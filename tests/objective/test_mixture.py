@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
@@ -128,6 +129,24 @@ def test_a_term_that_would_have_to_be_trained_is_refused() -> None:
     with pytest.raises(UsageError, match="'mine' has parameters to train"):
         Mixture({"mine": (Learned(), 1.0)})
     assert Mixture({"mine": (Learned().requires_grad_(False), 1.0)}).needs == {"teacher", "labels"}
+
+
+@pytest.mark.parametrize(
+    "reduced",
+    [lambda gap: gap.square().mean(), lambda gap: gap.square(), lambda gap: gap.square().sum(1, keepdim=True), lambda gap: gap.square().sum(0)],
+    ids=["mean", "classes", "column", "examples summed"],
+)
+def test_a_term_that_gives_something_else_than_a_value_for_each_example_is_refused(reduced: Callable[[Tensor], Tensor]) -> None:
+    class Reduced(Margin):
+        needs: ClassVar[frozenset[str]] = frozenset({"teacher"})
+
+        def per_example(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+            return reduced(student - teacher)
+
+    with pytest.raises(UsageError, match=r"Reduced\.per_example gives shape \(.*\) for 12 examples; \(12,\) is expected"):
+        Mixture({"mine": (Reduced(), 1.0)}).loss(STUDENT, Output.single(TEACHER), LABELS, epoch=0.0)
+    with pytest.raises(UsageError, match="for 12 examples"):
+        Reduced()(STUDENT, TEACHER)
 
 
 @pytest.mark.parametrize("name", ["kind", "step", "epoch", "loss", "learning_rate", "validation_accuracy", "validation_nll"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,6 +247,24 @@ def test_too_little_captured_mass_is_refused_with_the_numbers(teacher: Path, tmp
     with pytest.raises(UsageError, match="no tail for temperature 3"):
         distill(transfer=tmp_path / "set", out=tmp_path / "student", temperature=3)
     distill(transfer={"source": tmp_path / "set", "least_mass": 0.0}, out=tmp_path / "student", temperature=4)
+
+
+def test_an_objective_that_does_not_tell_its_temperatures_is_told_that_nobody_checks_the_mass(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = """
+    from darkknowledge.objective import Hinton, Mixture
+
+    class Silent:
+        def __init__(self):
+            self.mixture = Mixture({"soft": (Hinton(4.0), 1.0)})
+            self.needs, self.counts, self.loss, self.formula = self.mixture.needs, self.mixture.counts, self.mixture.loss, self.mixture.formula
+    """
+    (tmp_path / "silent.py").write_text(textwrap.dedent(module))
+    monkeypatch.syspath_prepend(tmp_path)
+    darkknowledge.record(teacher, "digits", tmp_path / "set", codec="topk", top_k=2, temperatures=[1, 4], progress=False)
+    distill(transfer=tmp_path / "set", out=tmp_path / "student", objective="silent:Silent", training={"steps": 1})
+    assert "warning: the objective does not tell its temperatures" in capsys.readouterr().err
 
 
 def test_answers_recorded_as_top_k_declare_the_temperature_of_the_run(teacher: Path, tmp_path: Path) -> None:

@@ -162,6 +162,25 @@ def test_the_told_temperature_scales_with_the_logits_and_never_lies_below_the_ch
     assert examine(echo(), normal(), temperature=50.0).telling_temperature == 50.0
 
 
+@pytest.mark.parametrize("classes", [2, 10])
+def test_a_teacher_that_answers_probabilities_is_refused(classes: int) -> None:
+    rows = normal(classes=classes)
+    softened = replace(rows, inputs=rows.inputs.softmax(-1))
+    for allow in (False, True):
+        with pytest.raises(IntegrityError, match="answers probabilities: for each of 500 examples"):
+            verdict(examine(echo(classes), softened, temperature=4.0), allow_near_chance=allow)
+    with pytest.raises(IntegrityError, match="answers probabilities"):
+        verdict(examine(Ensemble([echo(classes, scale=2.0), echo(classes)]), softened, temperature=4.0))
+
+
+def test_logarithms_of_probabilities_are_logits() -> None:
+    rows = normal()
+    logarithms = replace(rows, inputs=rows.inputs.log_softmax(-1))
+    seen, expected = (examine(echo(), each, temperature=4.0) for each in (logarithms, rows))
+    assert verdict(seen) == verdict(expected) == ()
+    assert seen.effective_classes_mean == pytest.approx(expected.effective_classes_mean, rel=1e-5)
+
+
 def test_effective_classes_grow_with_the_temperature() -> None:
     seen = [examine(echo(), normal(), temperature=t) for t in (0.1, 0.5, 1.0, 2.0, 8.0, 1e3)]
     for one, following in itertools.pairwise(seen):

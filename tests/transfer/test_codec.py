@@ -110,6 +110,14 @@ def test_topk_of_all_classes_is_the_full_soft_target(temperature: float) -> None
     assert torch.allclose(found, (logits.half().float() / temperature).softmax(-1), atol=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 8.0])
+def test_topk_of_all_classes_but_one_is_the_full_soft_target_too(temperature: float) -> None:
+    logits = (3 * torch.randn(50, 30, generator=torch.Generator().manual_seed(0))).half().float()
+    codec = TopK(30, k=29)
+    found = (codec.decode(codec.encode(logits), temperature) / temperature).softmax(-1)
+    assert torch.allclose(found, (logits / temperature).softmax(-1), atol=2e-6)
+
+
 @pytest.mark.parametrize("classes", [65_536, 65_537, 70_000])
 def test_topk_counts_its_ids_in_as_many_bytes_as_they_need(classes: int) -> None:
     logits = torch.zeros(1, classes)

@@ -10,6 +10,7 @@ from typing import Any
 from darkknowledge.contract import Objective
 from darkknowledge.errors import UsageError, close_match
 from darkknowledge.objective import CHOICES
+from darkknowledge.objective._checks import check_nothing_to_train
 from darkknowledge.objective._schedule import Weight
 from darkknowledge.objective._term import Term
 from darkknowledge.objective.mixture import Mixture
@@ -25,7 +26,8 @@ def build(name: str, /, **options: Any) -> Objective:
         options: what that class or function takes.
 
     Raises:
-        UsageError: an unknown name or option, a value out of its range, or a spelling that cannot be imported.
+        UsageError: an unknown name or option, a value out of its range, a spelling that cannot be imported, or parameters to train (nothing would
+            train them).
 
     >>> build("hinton", temperature=4).formula()
     '1 × 4² KL(softmax(v/4) ‖ softmax(z/4))'
@@ -58,6 +60,7 @@ def _make(name: str, options: Mapping[str, Any]) -> Term | Objective:
             f"{name} makes a {type(made).__name__}, which is neither a Term nor an Objective",
             fix="derive it from darkknowledge.objective.Term, or give it what darkknowledge.contract.Objective lists",
         )
+    check_nothing_to_train(name, made)
     checked: Term | Objective = made
     return checked
 

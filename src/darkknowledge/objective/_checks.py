@@ -10,9 +10,9 @@ import math
 from numbers import Real
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from darkknowledge.contract import IGNORED
+from darkknowledge.contract import IGNORED, Sparse
 from darkknowledge.errors import UsageError
 
 
@@ -113,6 +113,23 @@ def check_probabilities(probabilities: Tensor, what: str) -> None:
         )
 
 
+def check_known_classes(answer: Sparse, classes: int) -> None:
+    """A soft target with a few known classes is one of as many classes as the student has: it sums to 1 over them (on the CPU, see above).
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not can_look(answer.log_p):
+        return
+    totals = answer.log_p.exp().sum(-1, keepdim=True) + (classes - answer.ids.shape[1]) * answer.log_rest.exp()
+    if bool(((totals - 1).abs() > 0.01).any()):
+        raise UsageError(
+            f"over the student's {classes} classes the teacher's soft targets do not sum to 1",
+            why="it has another number of classes, so that its tail would be spread over the wrong ones",
+            fix="give the student the teacher's number of classes",
+        )
+
+
 def check_labels(student: Tensor, labels: Tensor) -> bool:
     """Labels are integer (B,), each a class in [0, C) or `IGNORED`, or shares (B, C) of mixed pictures (the values on the CPU only, see above).
 
@@ -164,6 +181,17 @@ def _check_shares(labels: Tensor, classes: int) -> None:
             f" {float(labels[row].min()):g}",
             fix="let each row sum to 1 with nothing below 0, or be all 0 where the example has no label",
         )
+
+
+def check_nothing_to_train(name: str, part: object) -> None:
+    """No part of an objective has parameters that want a gradient.
+
+    Raises:
+        UsageError: this one has; the message calls it ``name``.
+    """
+    if isinstance(part, nn.Module) and any(parameter.requires_grad for parameter in part.parameters()):
+        why = "a run trains, clips and saves the student's parameters alone"
+        raise UsageError(f"{name} has parameters to train, which no objective can have yet", why=why, fix="freeze them with requires_grad_(False)")
 
 
 def _is_number(value: object) -> bool:

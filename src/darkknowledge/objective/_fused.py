@@ -124,6 +124,8 @@ def _check(student: Tensor, answer: Dense | Sparse) -> None:
             _checks.check_logits(answer.values, "teacher logits")
     elif len(answer.ids) != len(student):
         raise UsageError(f"student logits are {len(student)} rows and the teacher's answers {len(answer.ids)}", fix="give both the same batch")
+    else:
+        _checks.check_known_classes(answer, student.shape[1])
 
 
 def _evaluate(student: Tensor, soft: _Soft | None, hard: Target | None, evaluation: Evaluation) -> Found:

@@ -58,12 +58,28 @@ class Term(nn.Module, ABC):
                 fix="DistillationLoss takes teacher logits and labels" if len(targets) == 2 else "",
             )
         given = dict(zip(names, targets, strict=True))
-        values = self.per_example(student, given.get("teacher"), given.get("labels"))
+        values = values_of(self, student, given.get("teacher"), given.get("labels"))
         return mean(values, self.count(given.get("labels", values)))
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return self.formula()
+
+
+def values_of(term: Term, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+    """What a term says of each example, (B,).
+
+    Raises:
+        UsageError: it gives something else, of which the mean over a batch would be another number and nobody would notice.
+    """
+    values = term.per_example(student, teacher, labels)
+    if values.shape != student.shape[:1]:
+        raise UsageError(
+            f"{type(term).__name__}.per_example gives shape {tuple(values.shape)} for {len(student)} examples; ({len(student)},) is expected",
+            why="the one mean over the examples is taken afterwards",
+            fix="sum over the classes and leave the examples apart, as reduction='none' does",
+        )
+    return values
 
 
 def mean(values: Tensor, count: Tensor) -> Tensor:

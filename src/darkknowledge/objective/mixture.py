@@ -13,10 +13,11 @@ from torch import Tensor
 
 from darkknowledge.contract import Answer, Loss
 from darkknowledge.errors import UsageError
+from darkknowledge.objective._checks import check_nothing_to_train
 from darkknowledge.objective._evaluation import Compile, Evaluation
 from darkknowledge.objective._fused import Fused
 from darkknowledge.objective._schedule import Constant, Schedule, Weight, schedule
-from darkknowledge.objective._term import Term, mean
+from darkknowledge.objective._term import Term, mean, values_of
 
 RESERVED = frozenset(("kind", "step", "epoch", "loss", "learning_rate", "validation_accuracy", "validation_nll"))
 """What a run's records hold beside the terms: a term of that name would overwrite it."""
@@ -93,7 +94,7 @@ class Mixture:
         values = {}
         for name, entry in self.terms.items():
             logits = _answer(name, entry.term, teacher)
-            values[name] = entry.weight(epoch) * mean(entry.term.per_example(student, logits, labels), counts[name])
+            values[name] = entry.weight(epoch) * mean(values_of(entry.term, student, logits, labels), counts[name])
         return Loss(reduce(add, values.values()), {name: value.detach() for name, value in values.items()})
 
     def prepare(self, *, examples: int, compile: Compile) -> None:
@@ -135,9 +136,7 @@ def _weighted(name: str, term: Term, weight: Weight) -> Weighted:
         raise UsageError(f"{name!r} needs {', '.join(sorted(term.needs))}", why="only 'teacher' and 'labels' can be given")
     if name in RESERVED:
         raise UsageError(f"a term cannot be called {name!r}", why="a run records something else under that name", fix="choose another name")
-    if any(parameter.requires_grad for parameter in term.parameters()):
-        why = "a run trains, clips and saves the student's parameters alone"
-        raise UsageError(f"{name!r} has parameters to train, which a term cannot have yet", why=why, fix="freeze them with requires_grad_(False)")
+    check_nothing_to_train(repr(name), term)
     return Weighted(term, schedule(weight))
 
 

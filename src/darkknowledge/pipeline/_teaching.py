@@ -99,7 +99,8 @@ def _record(
         ids, shown, _ = _rows(data, some)
         recording = Recording(teacher, data, Plan.make(identity, ids=ids, views=shown))
         found = _found_or_recorded(recording, [settings[index] for index in here], report)
-        taught |= zip(here, _taught_by(found, teacher, data, [objectives[index] for index in here], some, settings[0].transfer), strict=True)
+        goals = [objectives[index] for index in here]
+        taught |= zip(here, _taught_by(found, teacher, data, goals, some, settings[0].transfer, report), strict=True)
     return [taught[index] for index in range(len(settings))]
 
 
@@ -164,11 +165,11 @@ def _from_set(
     require_same(found.identity, wanted, where=str(found.path), fix=fix)
     report(f"transfer set: {found.path}, {len(found):,} rows, {found.views} view{'s'[: found.views != 1]} of each picture")
     recipes = [each.training.model_copy(update={"views": found.views}) for each in settings]
-    return _taught_by(found, teacher, data, objectives, recipes, transfer)
+    return _taught_by(found, teacher, data, objectives, recipes, transfer, report)
 
 
 def soft_temperatures(objective: Objective) -> list[float]:
-    """The temperatures at which an objective looks at its teacher."""
+    """The temperatures at which an objective looks at its teacher; none where it does not tell, as only a `Mixture` does."""
     terms = (entry.term for entry in objective.terms.values()) if isinstance(objective, Mixture) else ()
     return [term.temperature for term in terms if "teacher" in term.needs]
 
@@ -180,10 +181,13 @@ def _taught_by(
     objectives: Sequence[Objective],
     recipes: Sequence[Recipe],
     settings: RecordedSettings,
+    report: Report,
 ) -> list[Teaching]:
     """The set as a teacher, after all that can be wrong with it was looked for; ``teacher`` is whose answers it holds, if it is at hand."""
     for temperature in sorted({temperature for objective in objectives for temperature in soft_temperatures(objective)}):
         found.require_temperature(temperature, least=settings.least_mass)
+    if found.temperatures is not None and not all(map(soft_temperatures, objectives)):
+        report("warning: the objective does not tell its temperatures, so nobody checks how much of the soft targets the transfer set holds there")
     ids, views, counts = _rows(data, recipes)
     found.require_rows(ids, views)
     require_same_pictures(found, data.train, ids, views)

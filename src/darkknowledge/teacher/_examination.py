@@ -31,7 +31,8 @@ class Examination:
     ``effective_classes`` exp(H) are at ``temperature``, from 1 (a label) to the number of classes (a uniform guess). The confidence, the largest
     probability, is at temperature 1. ``others_spread`` is the median standard deviation of the log-probabilities of all classes but the top one
     (nats), ``others_spread_to_lead`` the median of the same divided by the top class's lead over their mean; both None for two classes.
-    ``telling_temperature`` is where the median effective classes reach 1.5, never below ``temperature``.
+    ``telling_temperature`` is where the median effective classes reach 1.5, never below ``temperature``. ``probabilities`` says that a member's
+    logits are none: not negative, and with a sum of 1 for every example.
     """
 
     examples: int
@@ -43,6 +44,7 @@ class Examination:
     effective_classes_median: float
     effective_classes_mean: float
     telling_temperature: float
+    probabilities: bool
     confidence_mean: float
     confident_share: float
     others_spread: float | None
@@ -78,6 +80,7 @@ def examine(
         effective_classes_median=effective.median().item(),
         effective_classes_mean=effective.mean().item(),
         telling_temperature=_telling_temperature(answers, start=temperature),
+        probabilities=_are_probabilities(answers.members),
         confidence_mean=confidence.mean().item(),
         confident_share=(confidence > 0.999).double().mean().item(),
         others_spread=spread,
@@ -89,11 +92,21 @@ def verdict(examination: Examination, *, allow_near_chance: bool = False) -> tup
     """Advice in lines of text, none for a teacher without fault.
 
     Raises:
-        IntegrityError: the labelled examples don't show that the accuracy is above twice chance (above chance + 0.1 where that is less), and
-            ``allow_near_chance`` is off.
+        IntegrityError: the teacher answers probabilities; or the labelled examples don't show that its accuracy is above twice chance (above
+            chance + 0.1 where that is less), and ``allow_near_chance`` is off.
     """
+    _refuse_probabilities(examination)
     lines = (_near_chance(examination, allow=allow_near_chance), _over_confident(examination), _label_smoothed(examination))
     return tuple(line for line in lines if line)
+
+
+def _refuse_probabilities(seen: Examination) -> None:
+    if seen.probabilities:
+        raise IntegrityError(
+            f"the teacher answers probabilities: for each of {seen.examples} examples they are not negative and sum to 1",
+            why="a second softmax would make nearly uniform soft targets of them, whatever the teacher knows",
+            fix="take its last softmax away, or let a logarithm follow it: logarithms of probabilities are logits",
+        )
 
 
 def _near_chance(seen: Examination, *, allow: bool) -> str:
@@ -169,6 +182,12 @@ def _telling_temperature(answers: Output, *, start: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if _effective_classes(answers, temperature=middle).median() >= TELLING else (middle, high)
     return high
+
+
+def _are_probabilities(members: Tensor) -> bool:
+    """Whether one of the members (M, N, C) gives nothing but distributions."""
+    totals = members.sum(-1, dtype=torch.float64)
+    return bool(((members >= 0).all(-1) & ((totals - 1).abs() < 1e-3)).all(-1).any())
 
 
 def _others(logits: Tensor) -> tuple[float | None, float | None]:
