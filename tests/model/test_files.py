@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from darkknowledge.errors import IntegrityError, ResourceError, UsageError
 from darkknowledge.model import Network, build, fingerprint, load, save
-from darkknowledge.runs.files import write_manifest
+from darkknowledge.runs.files import Written, write_manifest
 
 DATA = {"num_classes": 3, "input_shape": (3, 16, 16), "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3], "class_names": ["ant", "bee", "cat"]}
 
@@ -93,7 +93,7 @@ def rewrite(folder: Path, **network: object) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["network"] |= network
     (folder / "config.json").write_text(json.dumps(config))
-    write_manifest(folder, ["config.json", "model.safetensors"])
+    write_manifest(folder, {name: Written.of(folder / name) for name in ("config.json", "model.safetensors")})
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

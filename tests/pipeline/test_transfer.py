@@ -23,6 +23,7 @@ from darkknowledge.errors import BusyError, DataError, IntegrityError, UsageErro
 from darkknowledge.model import load as load_model
 from darkknowledge.pipeline import _recording, _teaching
 from darkknowledge.pipeline.verify import verify
+from darkknowledge.runs.folder import RunFolder
 from darkknowledge.transfer import RecordedTeacher
 from pipeline.small import LOGGING, STEPS, STUDENT
 
@@ -423,8 +424,7 @@ def test_a_set_of_more_views_serves_a_shorter_run(teacher: Path, tmp_path: Path)
 def test_a_resumed_run_goes_on_with_the_very_set_that_it_was_begun_with(teacher: Path, tmp_path: Path) -> None:
     darkknowledge.record(teacher, "digits", tmp_path / "set", codec="float32", progress=False)
     begun = distill(transfer=tmp_path / "set", training={"steps": 4}, out=tmp_path / "student")
-    record = json.loads((begun.path / "run.json").read_text())
-    (begun.path / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    RunFolder(begun.path).note(status="preempted")
     shutil.rmtree(tmp_path / "set")
     darkknowledge.record(teacher, "digits", tmp_path / "set", codec="uint8", progress=False)
     with pytest.raises(IntegrityError, match="transfer set is no longer what"):

@@ -11,11 +11,25 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pytest
 
 from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs import files
-from darkknowledge.runs.files import MANIFEST, read_json, sha256, verify_manifest, write_bytes, write_file, write_json, write_manifest
+from darkknowledge.runs.files import (
+    MANIFEST,
+    Written,
+    read_json,
+    sha256,
+    sweep,
+    verify_digest,
+    verify_manifest,
+    write_bytes,
+    write_file,
+    write_file_with_digest,
+    write_json,
+    write_manifest,
+)
 
 CRASHING_WRITER = """
 import os, pathlib, sys
@@ -104,9 +118,8 @@ def test_a_damaged_json_file_is_named(content: bytes, tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two small files and their manifest."""
-    write_bytes(tmp_path / "weights.bin", bytes(range(40)))
-    write_json(tmp_path / "config.json", {"depth": 20})
-    write_manifest(tmp_path, ["weights.bin", "config.json"])
+    weights = write_bytes(tmp_path / "weights.bin", bytes(range(40)))
+    write_manifest(tmp_path, {"weights.bin": weights, "config.json": write_json(tmp_path / "config.json", {"depth": 20})})
     verify_manifest(tmp_path, required=["weights.bin"])
     return tmp_path
 
@@ -176,6 +189,55 @@ def test_a_manifest_that_vouches_for_nothing_is_refused(manifest: object, messag
     write_json(folder / MANIFEST, manifest)
     with pytest.raises(IntegrityError, match=message):
         verify_manifest(folder, required=["weights.bin"])
+
+
+def test_all_damaged_files_are_named_at_once(folder: Path) -> None:
+    (folder / "weights.bin").unlink()
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(IntegrityError, match=r"2 faults were found:\n  .*config.json is not the file that was written\n  .*weights.bin is missing"):
+        verify_manifest(folder)
+
+
+def test_what_was_written_is_known_without_reading_it_again(tmp_path: Path) -> None:
+    """Also of a writer that hands over numbers wider than a byte, and nothing at all."""
+    for parts in ([b"ab", memoryview(np.arange(3, dtype=np.int64))], [bytes(100_000)] * 3, []):
+        written = write_file(tmp_path / "file", lambda file, parts=parts: [file.write(part) for part in parts])
+        content = b"".join(bytes(part) for part in parts)
+        assert (tmp_path / "file").read_bytes() == content
+        assert written == Written(len(content), hashlib.sha256(content).hexdigest()) == Written.of(tmp_path / "file")
+
+
+def test_a_writer_that_goes_back_is_refused_as_its_bytes_would_be_other_than_those_hashed(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="from its beginning to its end"):
+        write_file(tmp_path / "file", lambda file: file.seek(0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_digest_in_a_name_vouches_for_the_file(tmp_path: Path) -> None:
+    path = write_file_with_digest(tmp_path / "state-1.pt", lambda file: file.write(b"abc"))
+    assert path == tmp_path / f"state-1-{hashlib.sha256(b'abc').hexdigest()}.pt"
+    verify_digest(path)
+    path.write_bytes(b"abd")
+    with pytest.raises(IntegrityError, match="is not the file that was written"):
+        verify_digest(path)
+    path.unlink()
+    with pytest.raises(IntegrityError, match="cannot be read: No such file"):
+        verify_digest(path)
+
+
+def test_only_what_writers_leave_is_swept(tmp_path: Path) -> None:
+    keep = [".lock", "file", ".hidden", ".file.tmp-1", ".file.tmp-x-0123abcd", "file.tmp-1-0123abcd"]
+    for name in [*keep, ".file.tmp-1-0123abcd", ".a.b.tmp-65536-ffffffff"]:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(keep)
+
+
+def test_a_killed_writer_leaves_what_is_swept(tmp_path: Path) -> None:
+    assert write_and_die(tmp_path / "file", 0) == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_of_one_name_written_at_once_do_not_mix(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def create(path: Path | None = None, kind: str = "train") -> RunFolder:
 def test_a_new_folder_knows_everything_that_is_known_before_the_work(tmp_path: Path) -> None:
     run = create(tmp_path / "a" / "run")
     assert run.config == CONFIG
-    assert {"schema", "kind", "status", "started", "command"} == set(run.record)
+    assert {"kind", "status", "started", "command", "files"} == set(run.record)
+    assert set(run.record["files"]) == {"config.yaml", "environment.json"}
     assert (run.record["kind"], run.record["status"], run.finished) == ("train", "created", False)
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["python"] == ".".join(map(str, sys.version_info[:3]))

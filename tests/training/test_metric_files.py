@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from darkknowledge.errors import ResourceError
+from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.training import Recipe, fit
 from darkknowledge.training.metric_files import MetricFiles, read_records
 from darkknowledge.training.watching import Plan, Record
@@ -47,39 +47,41 @@ def test_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     assert lines(tmp_path) == [{"kind": "step", "step": 1, "epoch": 0.333333, "loss": 0.1}]
 
 
-def test_a_last_line_that_was_cut_is_left_out_and_written_anew(tmp_path: Path) -> None:
-    files = MetricFiles(tmp_path)
-    files.begin(PLAN)
-    for step in (1, 2):
-        files.record(Record("step", step, step / 3, {"loss": float(step)}))
-    path = tmp_path / "metrics.jsonl"
-    whole = path.read_text()
-    path.write_text(whole[:-5])
-    assert [line["step"] for line in read_records(path)] == [1]
-    files.begin(Plan("run", steps=6, epochs=2, done=1))
-    files.record(Record("step", 2, 2 / 3, {"loss": 2.0}))
-    assert path.read_text() == whole
+RECORDS = [Record("step", 2, 2 / 3, {"loss": 0.1}), Record("step", 3, 1.0, {"loss": 0.2}), Record("epoch", 3, 1.0, {"loss": 0.15})]
 
 
-def test_records_past_the_state_are_dropped(tmp_path: Path) -> None:
-    files = MetricFiles(tmp_path)
+def test_a_resumed_run_begins_with_what_its_state_has_recorded_whatever_the_file_says(tmp_path: Path) -> None:
+    files, path = MetricFiles(tmp_path), tmp_path / "metrics.jsonl"
     files.begin(PLAN)
-    for record in [Record("step", 2, 2 / 3, {}), Record("step", 3, 1.0, {}), Record("epoch", 3, 1.0, {}), Record("step", 4, 4 / 3, {})]:
+    for record in RECORDS:
         files.record(record)
-    files.begin(Plan("run", steps=6, epochs=2, done=3, epochs_done=1))
-    assert [(line["kind"], line["step"]) for line in lines(tmp_path)] == [("step", 2), ("step", 3), ("epoch", 3)]
-    files.begin(Plan("run", steps=6, epochs=2, done=3, epochs_done=0))
-    assert [(line["kind"], line["step"]) for line in lines(tmp_path)] == [("step", 2), ("step", 3)]
-    files.begin(PLAN)
-    assert lines(tmp_path) == []
+    whole = path.read_bytes()
+    past = Record("step", 4, 4 / 3, {"loss": 0.3})
+    for left in (whole, whole[:-5], whole + b'{"kind": "st', whole + '{"ä'.encode()[:-1], b"\0" * 40, b""):
+        path.write_bytes(left)
+        again = MetricFiles(tmp_path)
+        again.begin(Plan("run", steps=6, epochs=2, done=3, epochs_done=1, records=RECORDS))
+        assert path.read_bytes() == whole
+        again.record(past)
+        assert read_records(path) == [*lines(tmp_path)[:3], {"kind": "step", "step": 4, "epoch": 1.333333, "loss": 0.3}]
+        again.end()
+        assert (tmp_path / "metrics.csv").read_text() == "step,epoch,loss\n3,1.0,0.15\n"
 
 
-def test_an_epoch_that_a_cap_cut_short_is_kept(tmp_path: Path) -> None:
-    files = MetricFiles(tmp_path)
-    files.begin(PLAN)
-    files.record(Record("epoch", 5, 5 / 3, {}))
-    files.begin(Plan("run", steps=5, epochs=2, done=5, epochs_done=2))
-    assert [line["step"] for line in lines(tmp_path)] == [5]
+@pytest.mark.parametrize("end", [b"", b'{"kind"', '{"kind": "ä'.encode()[:-1]])
+def test_a_last_line_that_was_cut_is_left_out(end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}\n' + end)
+    assert [line["step"] for line in read_records(path)] == [1, 2]
+    assert read_records(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"\xff": 1}', b'{"step": 1}{"step": 2}'])
+def test_another_line_that_is_damaged_is_named(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+    with pytest.raises(IntegrityError, match=r"line 2 of metrics.jsonl is no record"):
+        read_records(path)
 
 
 def test_epochs_with_different_values_share_one_table(tmp_path: Path) -> None:

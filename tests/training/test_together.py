@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from darkknowledge.contract import Batch, Output
 from darkknowledge.errors import DivergedError, Interrupted
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.training import Fitted, Recipe, Student, fit, fit_together
+from darkknowledge.training.checkpoint import read_state, saved_states
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.recipe import same_batches
 from training.small import Answers, Bounded, CrossEntropy, Notes, Points, mlp, points, same, weights
@@ -109,8 +109,8 @@ def test_a_group_stopped_by_a_signal_saves_all_and_goes_on_as_if_it_had_not_been
         together(list(group(stop).values()))
     assert stopped.value.exit_code == 143
     for name in NAMES:
-        (path,) = (tmp_path / name / "checkpoint").glob("state-*.pt")
-        assert torch.load(path, weights_only=True)["step"] == step
+        (path,) = saved_states(tmp_path / name / "checkpoint")
+        assert read_state(path)["step"] == step
     resumed = group()
     require_as_apart(resumed, together(list(resumed.values())), tmp_path, apart)
 
@@ -139,8 +139,8 @@ def test_a_state_that_is_due_is_saved_for_all_at_the_same_step(tmp_path: Path) -
     group[0] = Student(group[0].network, group[0].objective, eager, "plain", group[0].watchers, group[0].checkpoint)
     with pytest.raises(KeyboardInterrupt):
         together(group)
-    found = [path.name for name in OWN for path in (tmp_path / name / "checkpoint").glob("state-*.pt")]
-    assert found == ["state-00000007-000001.pt"] * len(OWN)
+    found = [[path.name[:21] for path in saved_states(tmp_path / name / "checkpoint")] for name in OWN]
+    assert found == [["state-00000006-000001", "state-00000007-000001"]] * len(OWN)
 
 
 class Counting(Answers):

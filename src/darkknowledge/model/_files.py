@@ -43,9 +43,11 @@ def save(network: Network, folder: str | Path) -> None:
         "preprocessing": network.preprocessing.to_dict(),
         "parameters": sum(parameter.numel() for parameter in network.body.parameters()),
     }
-    write_bytes(folder / WEIGHTS, serialise(weights, metadata={"format": "pt"}))
-    write_json(folder / CONFIG, config)
-    write_manifest(folder, [WEIGHTS, CONFIG])
+    written = {
+        WEIGHTS: write_bytes(folder / WEIGHTS, serialise(weights, metadata={"format": "pt"})),
+        CONFIG: write_json(folder / CONFIG, config),
+    }
+    write_manifest(folder, written)
 
 
 def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:

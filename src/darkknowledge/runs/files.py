@@ -1,7 +1,7 @@
-"""Durable files: a file under its final name is whole, and a folder's manifest says what its bytes must be.
+"""Durable files: a file under its final name is whole, and something says what its bytes must be.
 
 Every writer here stages under a temporary name in the same folder, flushes to the disk, renames and flushes the folder, so that a crash at any
-moment leaves the old file or the new one.
+moment leaves the old file or the new one. What the bytes must be says a folder's manifest, written last; a record's own last line; or a file's name.
 """
 
 from __future__ import annotations
@@ -9,53 +9,75 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
+import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, ResourceError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 MANIFEST = "manifest.json"
 SCHEMA = 1
+TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}")
+"""Names under which files are staged; one that is still there when nobody is at work was left by a process that was killed."""
 
 
-def write_file(path: Path, writer: Callable[[BinaryIO], object]) -> None:
-    """Create or replace ``path`` with what ``writer`` writes into the open file.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written as a file: its size in bytes, and its SHA-256 in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        """What a file holds now."""
+        return cls(path.stat().st_size, sha256(path))
+
+
+def write_file(path: Path, writer: Callable[[BinaryIO], object]) -> Written:
+    """Create or replace ``path`` with what ``writer`` writes, from its beginning to its end, into the open file.
 
     Raises:
         ResourceError: no space, no permission, or any other fault of the file system; the old file is intact.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            writer(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise storage_error(error, path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    return _write(path, writer, lambda written: path)[1]
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_file_with_digest(path: Path, writer: Callable[[BinaryIO], object]) -> Path:
+    """Create a file as `write_file` does, under the name of ``path`` with the SHA-256 of its bytes before the suffix; where it lies.
+
+    The rename that makes it appear is all that there is to be done, so it is there and can be checked (`verify_digest`), or it is not there.
+    """
+    return _write(path, writer, lambda written: path.with_name(f"{path.stem}-{written.sha256}{path.suffix}"))[0]
+
+
+def write_bytes(path: Path, data: bytes) -> Written:
     """Create or replace ``path`` with ``data``; errors as `write_file`."""
-    write_file(path, lambda file: file.write(data))
+    return write_file(path, lambda file: file.write(data))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> Written:
     """Create or replace ``path`` with ``text`` in UTF-8; errors as `write_file`."""
-    write_bytes(path, text.encode())
+    return write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> Written:
     """Create or replace ``path`` with ``value`` as indented JSON (no NaN, no infinity); errors as `write_file`."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    return write_text(path, as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """The text of a JSON file."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
@@ -65,24 +87,23 @@ def read_json(path: Path) -> Any:
         IntegrityError: the file is missing or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path.name} is not valid JSON: {error}", where=str(path), fix="restore the file or make the folder anew") from error
 
 
-def write_manifest(folder: Path, names: Iterable[str]) -> None:
-    """Record size and SHA-256 of the named files of ``folder``; written last, it makes them count."""
-    entries = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in sorted(names)}
-    write_json(folder / MANIFEST, {"schema": SCHEMA, "files": entries})
+def write_manifest(folder: Path, files: Mapping[str, Written]) -> None:
+    """Record size and SHA-256 of files of ``folder``, by name, as their writer returned them; written last, it makes them count."""
+    write_json(folder / MANIFEST, {"schema": SCHEMA, "files": {name: asdict(files[name]) for name in sorted(files)}})
 
 
 def verify_manifest(folder: Path, *, required: Iterable[str] = ()) -> None:
     """Check every file that the manifest of ``folder`` names; the ``required`` ones must be among them.
 
     Raises:
-        IntegrityError: the manifest or a file is missing, or a file's size or SHA-256 is another; the first such file is named.
+        IntegrityError: the manifest or a file is missing, or a file's size or SHA-256 is another; every such file is named.
     """
     if not (folder / MANIFEST).is_file():
         raise IntegrityError(f"{folder} has no {MANIFEST}: it was never finished", where=str(folder), fix="make it anew")
@@ -90,38 +111,85 @@ def verify_manifest(folder: Path, *, required: Iterable[str] = ()) -> None:
     for name in required:
         if name not in entries:
             raise IntegrityError(f"the manifest does not name {name}", where=str(folder / MANIFEST), fix="make the folder anew")
-    for name, (size, digest) in entries.items():
+    verify_files(folder, entries)
+
+
+def verify_files(folder: Path, files: Mapping[str, Written]) -> None:
+    """Check files of ``folder``, by name.
+
+    Raises:
+        IntegrityError: one is missing, or its size or SHA-256 is another; every such file is named.
+    """
+    raise_together(list(_faults(folder, files)))
+
+
+def verify_digest(path: Path) -> None:
+    """Check a file that `write_file_with_digest` made.
+
+    Raises:
+        IntegrityError: it cannot be read, or is not the file that was written.
+    """
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from error
+    if found != path.stem.rpartition("-")[2]:
+        raise _altered(path, why="its SHA-256 is not the one in its name, so its content cannot be trusted")
+
+
+def raise_together(faults: Sequence[IntegrityError]) -> None:
+    """Raise them as one, if there are any."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        lines = "".join(f"\n  {fault.where}: {fault.what}" for fault in faults)
+        fixes = dict.fromkeys(fault.fix for fault in faults if fault.fix)
+        raise IntegrityError(f"{len(faults)} faults were found:{lines}", fix="; ".join(fixes))
+
+
+def _faults(folder: Path, files: Mapping[str, Written]) -> Iterator[IntegrityError]:
+    for name, written in files.items():
         path = folder / name
         if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
-            raise IntegrityError(f"the manifest names a file outside its folder: {name!r}", where=str(folder), fix="do not use this folder")
-        if not path.is_file():
-            raise IntegrityError(f"{name} is missing", where=str(folder), fix="restore the file or make the folder anew")
-        if path.stat().st_size != size or sha256(path) != digest:
-            raise IntegrityError(
-                f"{name} is not the file that was written",
-                where=str(path),
-                why="its size or SHA-256 differs from the manifest, so its content cannot be trusted",
-                fix="restore the file or make the folder anew",
-            )
+            yield IntegrityError(f"a file outside its folder is named: {name!r}", where=str(folder), fix="do not use this folder")
+        elif not path.is_file():
+            yield IntegrityError(f"{name} is missing", where=str(path), fix="restore the file or make the folder anew")
+        elif Written.of(path) != written:
+            yield _altered(path, why="its size or SHA-256 differs from what was noted, so its content cannot be trusted")
 
 
-def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
-    """Name to size and SHA-256."""
+def _altered(path: Path, *, why: str) -> IntegrityError:
+    fix = "restore the file or make the folder anew"
+    return IntegrityError(f"{path.name} is not the file that was written", where=str(path), why=why, fix=fix)
+
+
+def _read_manifest(path: Path) -> dict[str, Written]:
+    """What must be there, by name."""
     manifest = read_json(path)
     try:
         if manifest["schema"] == SCHEMA:
-            return {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+            return {name: Written(entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
     except (AttributeError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path.name} is no manifest: {error!r}", where=str(path), fix="make the folder anew") from error
-    raise IntegrityError(
-        f"{path.name} has schema {manifest['schema']!r}, and {SCHEMA} is the one known here", where=str(path), fix="use a newer darkknowledge"
-    )
+    raise newer_schema(path, manifest["schema"], SCHEMA)
+
+
+def newer_schema(path: Path, found: object, known: int) -> IntegrityError:
+    """The message for a file of a form that came later than this version."""
+    return IntegrityError(f"{path.name} has schema {found!r}, and {known} is the one known here", where=str(path), fix="use a newer darkknowledge")
 
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers have left in a folder in which nobody else is at work."""
+    for path in folder.iterdir():
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def storage_error(error: OSError, path: Path) -> DarkKnowledgeError:
@@ -147,3 +215,45 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class _Hashed(io.BufferedWriter):
+    """A new file that is hashed while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "xb"))
+        self._digest, self._size = hashlib.sha256(), 0
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self._digest.update(data)
+        self._size += memoryview(data).nbytes
+        return super().write(data)
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        raise io.UnsupportedOperation("a file that is hashed is written from its beginning to its end")
+
+    @property
+    def written(self) -> Written:
+        return Written(self._size, self._digest.hexdigest())
+
+
+def _write(path: Path, writer: Callable[[BinaryIO], object], final: Callable[[Written], Path]) -> tuple[Path, Written]:
+    """Stage a file beside ``path``, and let it appear under the ``final`` name that follows from what was written."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with _Hashed(temporary) as file:
+            writer(file)
+            file.flush()
+            os.fsync(file.fileno())
+        place = final(file.written)
+        temporary.replace(place)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return place, file.written

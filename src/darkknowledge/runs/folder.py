@@ -3,11 +3,11 @@
 ::
 
     runs/20261120-190640-distill-3fa2c81b/
-        run.json          kind, status, times, command, fingerprints, results
+        run.json          kind, status, times, command, fingerprints, results, and the SHA-256 of itself and of the next two
         config.yaml       the resolved configuration
         environment.json  versions, hardware, threads
         metrics.jsonl     every record of training, a line each; metrics.csv holds the epochs
-        checkpoint/       training state while the run is under way
+        checkpoint/       two training states while the run is under way
         model/, best/     weights of the last and of the best epoch, each with its manifest
 """
 
@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,10 +33,10 @@ from typing import Any
 import yaml
 
 from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, Interrupted, ResourceError, UsageError, close_match
+from darkknowledge.runs.checked_json import read_checked, write_checked
 from darkknowledge.runs.environment import environment
-from darkknowledge.runs.files import read_json, storage_error, write_json, write_text
+from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
 
-SCHEMA = 1
 FINISHED = "finished"
 
 
@@ -46,45 +47,64 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path | None, *, kind: str, config: dict[str, Any]) -> RunFolder:
+    def create(cls, path: Path | None, *, kind: str, config: dict[str, Any], again: bool = False) -> RunFolder:
         """Make the folder, or a new one with a unique name under ``runs/``, and write what is known before the work begins.
+
+        With ``again`` it may be there if no run was `begun` in it.
 
         Raises:
             UsageError: the folder exists.
             ResourceError: it cannot be written.
+            BusyError: another process is at the same, or works there.
         """
         if path is None:
             path = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(4)}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
+            path.mkdir(exist_ok=again)
         except OSError as error:
             if os.path.lexists(path):
                 raise already_there(path) from None
             # A file may stand where one of the parents should be.
             raise storage_error(error, Path(error.filename)) from error
+        run = cls(path)
         try:
-            run = cls(path)
-            write_text(path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-            write_json(path / "environment.json", environment())
-            write_json(path / "run.json", {"schema": SCHEMA, "kind": kind, "status": "created", "started": _now(), "command": _command()})
-        except DarkKnowledgeError:
+            with lock(path):
+                if begun(path):  # by another process, since somebody looked
+                    raise already_there(path)
+                run._begin(kind, config)
+        except (BusyError, UsageError):
+            raise
+        except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
         return run
 
+    def _begin(self, kind: str, config: dict[str, Any]) -> None:
+        """Write ``run.json`` last: with it the folder is a run."""
+        written = {
+            "config.yaml": write_text(self.path / "config.yaml", _as_yaml(config)),
+            "environment.json": write_json(self.path / "environment.json", environment()),
+        }
+        facts = {"kind": kind, "status": "created", "started": _now(), "command": _command()}
+        write_checked(self.path / "run.json", facts | {"files": {name: asdict(found) for name, found in written.items()}})
+
     @property
     def record(self) -> dict[str, Any]:
         """What ``run.json`` says."""
-        record: Any = read_json(self.path / "run.json")
-        if isinstance(record, dict) and {"kind", "status", "started"} <= set(record):
+        record = read_checked(self.path / "run.json")
+        if {"kind", "status", "started"} <= set(record):
             return record
-        raise IntegrityError("run.json is not the record of a run", where=str(self.path / "run.json"), fix="do not use this folder")
+        raise self._no_record()
+
+    def _no_record(self) -> IntegrityError:
+        return IntegrityError("run.json is not the record of a run", where=str(self.path / "run.json"), fix="do not use this folder")
 
     @property
     def config(self) -> dict[str, Any]:
         """The run's configuration, plain values only."""
         path = self.path / "config.yaml"
+        self.verify("config.yaml")
         try:
             config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -98,7 +118,23 @@ class RunFolder:
 
     def note(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
-        write_json(self.path / "run.json", {**self.record, **facts})
+        write_checked(self.path / "run.json", {**self.record, **facts})
+
+    def vouch(self, *names: str) -> None:
+        """Note size and SHA-256 of files of the run that change no more."""
+        self.note(files={**self.record.get("files", {}), **{name: asdict(Written.of(self.path / name)) for name in names}})
+
+    def verify(self, *names: str) -> None:
+        """Check the files that ``run.json`` vouches for: all, or those of these names.
+
+        Raises:
+            IntegrityError: one is missing, or is not what was written; every such file is named.
+        """
+        try:
+            files = {name: Written(**found) for name, found in self.record.get("files", {}).items()}  # a run of an earlier version has none
+        except (AttributeError, TypeError) as error:
+            raise self._no_record() from error
+        verify_files(self.path, {name: files[name] for name in names or files if name in files})
 
     def require_space(self, needed: int) -> None:
         """Refuse to begin what would fill the disk.
@@ -128,6 +164,7 @@ class RunFolder:
             BusyError: another process holds the lock.
         """
         with lock(self.path):
+            self._sweep()
             self.note(status="running")
             try:
                 yield
@@ -141,6 +178,19 @@ class RunFolder:
                     error.add_note(str(unwritable))
                 raise
             self.note(status=FINISHED, ended=_now())
+
+    def _sweep(self) -> None:
+        """Remove what killed writers have left; where there is another lock, such as in a transfer set, it is the business of whoever holds that."""
+        for folder in (self.path, *(path for path in self.path.iterdir() if path.is_dir() and not path.is_symlink())):
+            if folder == self.path or not (folder / ".lock").exists():
+                sweep(folder)
+
+
+def begun(path: Path) -> bool:
+    """Whether there is something in a folder, other than what a process leaves that is killed before ``run.json`` makes it a run."""
+    if not path.is_dir():
+        return os.path.lexists(path)
+    return any(entry.name not in ("config.yaml", "environment.json", ".lock") and not TEMPORARY.fullmatch(entry.name) for entry in path.iterdir())
 
 
 def refuse_links(run: RunFolder) -> None:
@@ -247,6 +297,11 @@ def terminated_by_exception() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _as_yaml(config: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _command() -> str:

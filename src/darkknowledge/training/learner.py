@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from darkknowledge.contract import Answer, Batch, Loss, Objective
+from darkknowledge.contract import Answer, Batch, Loss, Objective, Report
 from darkknowledge.errors import DivergedError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
@@ -35,7 +36,7 @@ from darkknowledge.training.watching import Plan, Record, Watcher
 class Student:
     """A network to train in place, and what it is trained for and how: what it does not share with those that are trained with it.
 
-    ``checkpoint`` is the folder of its training state, which it goes on from where there is one.
+    ``checkpoint`` is the folder of its training states, the newest of which it goes on from where there is one; ``report`` hears of damaged ones.
     """
 
     network: nn.Module
@@ -44,6 +45,7 @@ class Student:
     name: str = "training"
     watchers: Sequence[Watcher] = ()
     checkpoint: Path | None = None
+    report: Report = warnings.warn
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +88,20 @@ class Learner:
             prepare(examples=self.passes.examples, compile=recipe.compile)
         self.step = self.epochs_done = 0
         self.window, self.whole = Means(), Means()
+        self.records: list[Record] = []
         self.last: Score | None = None
         self.best: Score | None = None
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Tensor] | None = None
         self.saved_at = self.began = monotonic()
         self.seconds_before = 0.0
-        if self.checkpoint is not None and (state := load_state(self.checkpoint)) is not None:
+        if self.checkpoint is not None and (state := load_state(self.checkpoint, report=student.report)) is not None:
             self.load(state)
 
     @property
     def plan(self) -> Plan:
-        """What is still to come."""
-        return Plan(self.name, steps=self.steps, epochs=self.epochs, done=self.step, epochs_done=self.epochs_done)
+        """What was done, and what is still to come."""
+        return Plan(self.name, steps=self.steps, epochs=self.epochs, done=self.step, epochs_done=self.epochs_done, records=tuple(self.records))
 
     @property
     def epoch(self) -> float:
@@ -192,6 +195,7 @@ class Learner:
         self.require_finite({**found, **(values or {})})
         rate = self.optimizer.param_groups[0]["lr"]
         record = Record(kind, self.step, self.epoch, {**found, "learning_rate": rate, **(values or {})})
+        self.records.append(record)
         for watcher in self.watchers:
             watcher.record(record)
 
@@ -233,6 +237,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "means": [self.window.state(), self.whole.state()],
+            "records": [asdict(record) for record in self.records],
             "last": asdict(self.last) if self.last else None,
             "best": asdict(self.best) if self.best else None,
             "best_epoch": self.best_epoch,
@@ -247,6 +252,7 @@ class Learner:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.window, self.whole = (Means.of(means, self.fabric.device) for means in state["means"])
+        self.records = [Record(**record) for record in state["records"]]
         self.last = Score(**state["last"]) if state["last"] else None
         self.best = Score(**state["best"]) if state["best"] else None
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]

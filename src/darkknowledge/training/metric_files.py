@@ -1,4 +1,7 @@
-"""metrics.jsonl, every record a line, readable while the run goes on, and metrics.csv, the epochs as a table, written at its end."""
+"""metrics.jsonl, every record a line, readable while the run goes on, and metrics.csv, the epochs as a table, written at its end.
+
+A resumed run begins both anew, from the records in its training state, so that whatever a crash has made of them is gone.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,38 @@ import json
 from pathlib import Path
 from typing import Any
 
+from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import storage_error, write_text
 from darkknowledge.training.watching import Plan, Record
 
 
 class MetricFiles:
-    """Writes the records of one run. After a resume it drops what was recorded past the state that training went back to."""
+    """Writes the records of one run."""
 
     def __init__(self, folder: Path) -> None:
         self._jsonl, self._csv = folder / "metrics.jsonl", folder / "metrics.csv"
+        self._lines: list[dict[str, Any]] = []
 
     def begin(self, plan: Plan) -> None:
-        """Start the files, or keep what the state that training goes on from has recorded."""
-        records = read_records(self._jsonl)
-        # A state saved right after the last step of an epoch does not have that epoch's record yet.
-        kept = [line for line in records if line["step"] <= plan.done and (line["kind"] == "step" or line["epoch"] <= plan.epochs_done)]
-        write_text(self._jsonl, "".join(json.dumps(line) + "\n" for line in kept))
+        """Start the files with what was recorded before."""
+        self._lines = [_line(record) for record in plan.records]
+        write_text(self._jsonl, "".join(json.dumps(line) + "\n" for line in self._lines))
 
     def step(self, done: int) -> None:
         """Nothing: only records are written."""
 
     def record(self, record: Record) -> None:
         """Append one line."""
-        line = {"kind": record.kind, "step": record.step, "epoch": round(record.epoch, 6), **record.values}
+        self._lines.append(_line(record))
         try:
             with self._jsonl.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(self._lines[-1]) + "\n")
         except OSError as error:
             raise storage_error(error, self._jsonl) from error
 
     def end(self) -> None:
         """Write the epochs as a table."""
-        rows = [line for line in read_records(self._jsonl) if line["kind"] == "epoch"]
+        rows = [line for line in self._lines if line["kind"] == "epoch"]
         columns = list(dict.fromkeys(key for row in rows for key in row if key != "kind"))
         table = io.StringIO()
         writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
@@ -49,8 +52,26 @@ class MetricFiles:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a JSONL file; a last line that a crash cut short is left out."""
+    """The whole lines of a JSONL file; a last line that a crash cut short, even within a character, is left out.
+
+    Raises:
+        IntegrityError: another line is not the JSON of a record; its number is named.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise IntegrityError(
+                f"line {number} of {path.name} is no record", where=str(path), fix="resume=true writes an unfinished run's file anew"
+            )
+        records.append(record)
+    return records
+
+
+def _line(record: Record) -> dict[str, Any]:
+    return {"kind": record.kind, "step": record.step, "epoch": round(record.epoch, 6), **record.values}

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is about to happen: all steps and epochs, and how many of each were done before a resume."""
-
-    name: str
-    steps: int
-    epochs: int
-    done: int = 0
-    epochs_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +15,18 @@ class Record:
     step: int
     epoch: float
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is about to happen: all steps and epochs, how many of each were done before a resume, and the records that were made of them."""
+
+    name: str
+    steps: int
+    epochs: int
+    done: int = 0
+    epochs_done: int = 0
+    records: Sequence[Record] = ()
 
 
 class Watcher(Protocol):
