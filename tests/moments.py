@@ -18,7 +18,7 @@ from benchmarks.hinton2015.runner import needed, run_all
 
 from darkknowledge.cli.main import guarded
 from darkknowledge.errors import BusyError, DataError, Interrupted
-from darkknowledge.runs.files import write_json
+from darkknowledge.runs.files import write_json, write_text
 from darkknowledge.runs.folder import lock
 from darkknowledge.training.signals import stop_request
 
@@ -27,20 +27,40 @@ class Moment(Job):
     """``arguments["do"]`` names one of the functions below, which is called before the job counts as done."""
 
     def run(self, place: Place) -> None:
-        folder = place.work / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        DO[self.arguments["do"]](folder)
-        write_json(folder / "run.json", {"status": "finished"})
-        place.result(self.name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(place.result(self.name), {"errors": 7, "name": self.name})
+        DO[self.arguments["do"]](begin(self, place))
+        finish(self, place)
+        write_record(self.name, {"errors": 7, "stamp": self.stamp}, place)
 
 
 def moment(name: str, do: str = "nothing", *needs: Job, work: float = 1.0) -> Moment:
     return Moment(name, "train", {"do": do}, work, needs=needs)
 
 
+def named(*found: Job) -> dict[str, Job]:
+    return {job.name: job for job in found}
+
+
 def place_in(folder: Path) -> Place:
     return Place(folder / "data", folder / "work", folder / "results")
+
+
+def begin(job: Job, place: Place) -> Path:
+    """The folder of a job under way, and beside all folders the stamp of its recipe."""
+    stamp, folder = place.work / "stamps" / job.name, place.work / job.name
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    write_text(stamp, job.stamp)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def finish(job: Job, place: Place) -> None:
+    """As it is trained, and not measured yet."""
+    write_json(begin(job, place) / "run.json", {"status": "finished"})
+
+
+def write_record(name: str, record: dict[str, Any], place: Place) -> None:
+    place.result(name).parent.mkdir(parents=True, exist_ok=True)
+    write_json(place.result(name), {**record, "name": name})
 
 
 def nothing(folder: Path) -> None:

@@ -104,10 +104,36 @@ def test_a_run_stopped_after_every_single_step_walks_the_same_path(undisturbed: 
         state = run.stop(step)
         direct = Run(tmp_path / f"stopped-at-{step}").stop(step)
         assert state["optimizer"]["state"]
-        state.pop("seconds"), direct.pop("seconds")
+        assert min(found.pop("seconds") for found in (state, direct)) > 0
         assert same(state, direct), f"network, optimizer, average or means differ at step {step}"
     assert same(run.go()[1], final)
     assert run.records() == reference.records()
+
+
+def test_its_seconds_add_up_over_all_the_times_it_was_gone_on_with_and_pauses_are_not_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, clock = Run(tmp_path / "run"), [1000.0]
+    for place in ("learner", "loop"):
+        monkeypatch.setattr(f"darkknowledge.training.{place}.monotonic", lambda: clock[0])
+
+    def a_second_each(then: Callable[[int], None]) -> Callable[[int], None]:
+        def act(done: int) -> None:
+            clock[0] += 1
+            then(done)
+
+        return act
+
+    for step in (2, 7):
+        with pytest.raises(Interrupted):
+            run.go(after_step=a_second_each(signal_after(step)))
+        assert run.state()["seconds"] == step
+        clock[0] += 500
+    # What comes between the last saved state and a kill is trained again, and counted once.
+    with pytest.raises(KeyboardInterrupt):
+        run.go(after_step=a_second_each(die_after(9)))
+    fitted, _ = run.go(after_step=a_second_each(lambda done: None))
+    assert fitted.seconds == STEPS
 
 
 def test_a_run_stopped_during_validation_goes_on_as_if_it_had_not_been(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
