@@ -54,7 +54,7 @@ def pages(results: Path) -> dict[str, str]:
     records, selection = read(results)
     drawn = figures.figures_in_markdown(records)
     sentences = {name: write(records) for name, write in advice.FIELDS.items()} | {"diverged": chosen.diverged(selection)}
-    filled = {"hinton2015.md": fields.page(records, selection, results), "choosing.md": sentences}
+    filled = {"hinton2015.md": fields.page(records, selection, results), "choosing.md": sentences | fields.frozen()}
     return {name: _filled(TEMPLATES / name, found | drawn) for name, found in filled.items()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.hinton2015 import recipe
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.gradients_section import section
-from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
+from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, GRID_EPOCHS, TEMPERATURES, VIEWS, VIEWS_EPOCHS
 from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, SIZE_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import chosen, sweeps, tables
 from benchmarks.hinton2015.report.bars import bars, share
@@ -54,6 +54,8 @@ def frozen() -> dict[str, str]:
         "teacher_rate": recipe.TEACHER_RATE,
         "student_epochs": recipe.STUDENT_EPOCHS,
         "narrow_epochs": NARROW_EPOCHS,
+        "grid_epochs": GRID_EPOCHS,
+        "views_epochs": VIEWS_EPOCHS,
         "smoothing": recipe.SMOOTHING,
         "temperature": recipe.TEMPERATURE,
         "alpha": recipe.ALPHA,
