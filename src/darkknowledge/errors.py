@@ -7,7 +7,7 @@
     ├── DataError                 3   data missing, unreadable or not what was declared
     ├── IntegrityError            4   a file that is not what its manifest says, a wrong pairing
     ├── ResourceError             5   disk, permission, memory, a missing package
-    ├── DivergedError             6   a loss that is no longer finite
+    ├── DivergedError             6   a loss, a weight or a gradient that is no longer finite
     ├── BusyError                 7   a run folder that another process holds
     └── Interrupted         130, 143   SIGINT, SIGTERM, after the state was saved
 
@@ -17,7 +17,8 @@ Every message says what happened, where, why it matters and what to do. The comm
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class DarkKnowledgeError(Exception):
@@ -48,7 +49,13 @@ class ResourceError(DarkKnowledgeError):
 
 
 class DivergedError(DarkKnowledgeError):
+    """``found`` says where: the step, what is not finite, and the ids of the examples of the steps since it last was."""
+
     exit_code = 6
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "", found: Mapping[str, Any] | None = None) -> None:
+        super().__init__(what, where=where, why=why, fix=fix)
+        self.found = dict(found or {})
 
 
 class BusyError(DarkKnowledgeError):

@@ -148,17 +148,18 @@ def test_a_killed_recording_goes_on(whole: dict[str, bytes], world: Path, dk: Pr
     assert content(out) == whole
 
 
-def test_a_signal_before_the_work_begins_is_answered_in_words(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_before_the_work_begins_is_answered_in_words(number: int, code: int, world: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-X", "importtime", "-m", "darkknowledge.cli.main", *RECORD, f"out={tmp_path / 'set'}"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.endswith(" pydantic\n"):  # the settings are read, and torch will be imported
             break
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate()
-    assert process.returncode == 143
-    assert [line for line in said.splitlines() if not line.startswith("import time:")] == ["error: terminated"]
+    assert process.returncode == code
+    assert [line for line in said.splitlines() if not line.startswith("import time:")] == [f"error: stopped by signal {number:d}"]
     assert not (tmp_path / "set").exists()
 
 

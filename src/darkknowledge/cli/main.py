@@ -15,7 +15,7 @@ from types import FrameType
 
 from darkknowledge import __version__
 from darkknowledge.cli.help import HELP, STAGES
-from darkknowledge.errors import DarkKnowledgeError, Interrupted, ResourceError, UsageError, close_match
+from darkknowledge.errors import DarkKnowledgeError, ResourceError, UsageError, close_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     _let_threads_sleep()
     try:
-        with _terminated_in_words():
+        with _stopped_in_words():
             code = work()
         sys.stdout.flush()
         return code
@@ -61,7 +61,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         # Whoever read the output, such as head, has read enough; at its end Python would try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (DarkKnowledgeError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
+    except (DarkKnowledgeError, MemoryError, OSError, RuntimeError) as error:
         if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _out_of_memory(error)):
             raise
         known = _as_known(error)
@@ -79,29 +79,31 @@ def _let_threads_sleep() -> None:
 
 
 @contextmanager
-def _terminated_in_words() -> Iterator[None]:
-    """SIGTERM ends the process with a word and its exit code; stages with something to save listen to it themselves while they work.
+def _stopped_in_words() -> Iterator[None]:
+    """SIGINT and SIGTERM end the process with a word and its exit code; stages that write or save listen to them themselves while they work.
 
-    It does not raise, because libraries that are being imported catch exceptions of all kinds.
+    They do not raise, because libraries that are being imported catch exceptions of all kinds.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"error: terminated\n")
+        os.write(2, f"error: stopped by signal {number}\n".encode())
         os._exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """How torch says it, on the processor and on a device."""
-    return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
+    from darkknowledge.training.memory import out_of_memory
+
+    return out_of_memory(error)
 
 
 def _as_known(error: BaseException) -> DarkKnowledgeError:
@@ -109,8 +111,6 @@ def _as_known(error: BaseException) -> DarkKnowledgeError:
     match error:
         case DarkKnowledgeError():
             return error
-        case KeyboardInterrupt():
-            return Interrupted("interrupted", signal=signal.SIGINT)
         case OSError():
             return ResourceError(f"{error.strerror or error}", where=str(error.filename), fix="check the path, its permissions and the space left")
         case _:

@@ -26,7 +26,8 @@ from darkknowledge.analysis import (
 )
 from darkknowledge.contract import IGNORED, Examples, Teacher
 from darkknowledge.pipeline._materials import positions_of
-from darkknowledge.runs.files import write_bytes, write_json
+from darkknowledge.runs.checked_json import write_checked
+from darkknowledge.runs.files import write_bytes
 from darkknowledge.transfer import TransferSet, require_same
 
 
@@ -72,16 +73,21 @@ class Evaluation:
     def save(self, folder: Path, *, suffix: str = "") -> None:
         """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split."""
         tensors = {"ids": self.answers.ids, "labels": self.answers.labels, "logits": self.answers.logits}
-        write_bytes(folder / f"answers-{self.split}{suffix}.safetensors", to_safetensors(tensors))
-        write_json(folder / f"evaluation-{self.split}{suffix}.json", self.to_dict())
+        name = f"answers-{self.split}{suffix}.safetensors"
+        written = write_bytes(folder / name, to_safetensors(tensors))
+        write_checked(folder / f"evaluation-{self.split}{suffix}.json", {**self.to_dict(), "files": {name: asdict(written)}})
+
+
+BATCH = 1024
+"""Examples that are answered at a time, unless told otherwise."""
 
 
 @torch.no_grad()
-def answer(teacher: Teacher, examples: Examples, *, batch_size: int = 1024) -> Answers:
+def answer(teacher: Teacher, examples: Examples, *, batch_size: int = BATCH) -> Answers:
     """The answers of a network or an ensemble to the plain pictures of a split, float32, ragged last batch included."""
-    batches = list(examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None))
-    logits = [teacher(batch).logits(1.0).float() for batch in batches]
-    return Answers(torch.cat([batch.ids for batch in batches]), torch.cat([batch.labels for batch in batches]), torch.cat(logits))
+    batches = examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None)
+    ids, labels, logits = zip(*((batch.ids, batch.labels, teacher(batch).logits(1.0).float()) for batch in batches), strict=True)
+    return Answers(torch.cat(ids), torch.cat(labels), torch.cat(logits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,19 @@ class Subject:
 
 
 def evaluate_subject(
-    subject: Subject, examples: Examples, *, split: str, validation: Examples | None, reference: Answers | None = None, cost: bool = True
+    subject: Subject,
+    examples: Examples,
+    *,
+    split: str,
+    validation: Examples | None,
+    reference: Answers | None = None,
+    cost: bool = True,
+    batch_size: int = BATCH,
 ) -> Evaluation:
     """Measure one subject; ``reference`` are its teacher's answers to the same examples, ``validation`` what a temperature may be fitted on."""
-    found = answer(subject.teacher, examples)
+    found = answer(subject.teacher, examples, batch_size=batch_size)
     labelled = validation is not None and bool(len(validation)) and bool((validation.labels != IGNORED).any())
-    chosen = answer(subject.teacher, validation) if validation is not None and labelled else None
+    chosen = answer(subject.teacher, validation, batch_size=batch_size) if validation is not None and labelled else None
     example = next(iter(examples.batches(torch.arange(1), batch_size=1, views=None))).inputs
     return Evaluation(
         name=subject.name,
@@ -120,7 +133,7 @@ RECORDED_SAMPLE = 10_000
 
 
 @torch.no_grad()
-def fidelity_to_recorded(student: Teacher, recorded: TransferSet, train: Examples, *, batch_size: int = 1024) -> Fidelity | None:
+def fidelity_to_recorded(student: Teacher, recorded: TransferSet, train: Examples, *, batch_size: int = BATCH) -> Fidelity | None:
     """Agreement on the training pictures that a transfer set answers for, evenly spread, in the first view recorded of each; None where it keeps no
     tail at temperature 1.
     """
@@ -131,8 +144,10 @@ def fidelity_to_recorded(student: Teacher, recorded: TransferSet, train: Example
     keys = keys[torch.isin(keys // recorded.views, train.ids)]
     keys = keys[torch.linspace(0, len(keys) - 1, min(RECORDED_SAMPLE, len(keys))).round().long()]
     positions = positions_of(train, keys // recorded.views)
-    batches = list(train.batches(positions, batch_size=batch_size, views=keys % recorded.views))
-    recorded.check_alignment(batches[0])
-    ours = torch.cat([student(batch).logits(1.0).float() for batch in batches])
+    ours: list[Tensor] = []
+    for batch in train.batches(positions, batch_size=batch_size, views=keys % recorded.views):
+        if not ours:
+            recorded.check_alignment(batch)
+        ours.append(student(batch).logits(1.0).float())
     theirs = recorded[keys // recorded.views, keys % recorded.views].logits(1.0)
-    return measure_fidelity(student=ours, teacher=theirs, labels=train.labels[positions])
+    return measure_fidelity(student=torch.cat(ours), teacher=theirs, labels=train.labels[positions])

@@ -19,10 +19,11 @@ _PAUSE = 20.0
 
 
 class RowsProgress:
-    """Rows done, rows a second, and the time that is left; called with (rows done now, rows in all, rows that were there before)."""
+    """Rows ``done`` of ``total``, rows a second, and the time that is left; called with (rows done now, rows in all, rows that were there before)."""
 
     def __init__(self, console: Console, name: str, *, shown: bool = True) -> None:
         self._console, self._name, self._shown = console, name, shown
+        self.done = self.total = 0
         self._began = monotonic()
         # The first line comes soon, so that the time it will take is known early.
         self._drawn, self._said = 0.0, self._began - _PAUSE + 0.5
@@ -50,6 +51,7 @@ class RowsProgress:
 
     def __call__(self, done: int, total: int, before: int) -> None:
         """Tell how far it is."""
+        self.done, self.total = before + done, total
         rate, left = done / max(monotonic() - self._began, 1e-9), total - before - done
         if not self._shown:
             return

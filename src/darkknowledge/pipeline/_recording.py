@@ -6,8 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
@@ -21,7 +20,8 @@ from darkknowledge.data import Dataset
 from darkknowledge.errors import BusyError, DataError, IntegrityError, Interrupted, UsageError
 from darkknowledge.pipeline._parts import CodecSettings
 from darkknowledge.pipeline._progress import RowsProgress
-from darkknowledge.training.signals import stop_request
+from darkknowledge.training.memory import shortage_told
+from darkknowledge.training.signals import stoppable
 from darkknowledge.transfer import Identity, Plan, TransferSet, build
 from darkknowledge.transfer.codec import Codec, choose
 from darkknowledge.transfer.codec import build as build_codec
@@ -120,8 +120,9 @@ def record_rows(
     plan = recording.plan
     examples = f"{len(plan.keys) // plan.identity.views:,} pictures × {plan.identity.views}" if plan.identity.views > 1 else "one a picture"
     report(f"recording {len(plan.keys):,} answers ({examples}), {plan.bytes / 1e6:,.1f} MB as {plan.identity.codec.name}, into {out}")
+    bar = RowsProgress(console, out.name, shown=progress)
     try:
-        with RowsProgress(console, out.name, shown=progress) as bar, _stopped_between_batches(bar, out) as watch:
+        with bar, stoppable(lambda number: _stopped(number, bar, out)), shortage_told(device, lambda: _too_large(plan)):
             return build(
                 out,
                 plan,
@@ -129,29 +130,23 @@ def record_rows(
                 examples=recording.data.train,
                 part=part or (0, 1),
                 device=device,
-                watch=watch,
+                watch=bar,
                 report=report,
             )
     finally:
         recording.teacher.to("cpu")
 
 
-@contextmanager
-def _stopped_between_batches(bar: RowsProgress, out: Path) -> Iterator[Callable[[int, int, int], None]]:
-    """The bar, and after it an end where SIGINT or SIGTERM asked for one.
+def _stopped(number: int, bar: RowsProgress, out: Path) -> Interrupted:
+    what = f"stopped by signal {number} after {bar.done:,} of {bar.total:,} rows; the files that are finished are kept"
+    return Interrupted(what, signal=number, where=str(out), fix="the same command goes on with them")
 
-    Raises:
-        Interrupted: a signal came.
-    """
-    with stop_request() as stop:
 
-        def watch(done: int, total: int, before: int) -> None:
-            bar(done, total, before)
-            if stop.signal is not None:
-                what = f"stopped by signal {stop.signal} after {before + done:,} of {total:,} rows; the files that are finished are kept"
-                raise Interrupted(what, signal=stop.signal, where=str(out), fix="the same command goes on with them")
-
-        yield watch
+def _too_large(plan: Plan) -> tuple[str, str]:
+    """What there is not enough memory for, and what may help."""
+    size = plan.identity.batch_size
+    live = "dk distill: transfer.mode=live asks the teacher about a batch of the training at a time"
+    return f"ask the teacher about {size} pictures at a time", f"dk record: batch_size={size // 2}; {live}"
 
 
 def find_or_record(

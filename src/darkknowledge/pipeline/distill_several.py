@@ -11,11 +11,12 @@ from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DivergedError, UsageError
 from darkknowledge.model import Network
-from darkknowledge.pipeline._folders import open_folder
+from darkknowledge.pipeline._folders import note_changes, open_folder
 from darkknowledge.pipeline._materials import as_settings, data_settings, teacher_settings
 from darkknowledge.pipeline._training import Outcome, Trained
 from darkknowledge.pipeline.distill import distill_group, transfer_settings
 from darkknowledge.pipeline.settings import DistillSettings, students_of, validate
+from darkknowledge.training.signals import stoppable
 from darkknowledge.transfer import TransferSet
 
 
@@ -34,6 +35,7 @@ def distill_several(
     logging: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    resume_changes: Sequence[str] = (),
     plugins: tuple[str, ...] = (),
 ) -> list[Trained]:
     """Distill several students of one teacher, each into a run folder of its own, as `distill` would make them one by one.
@@ -75,6 +77,7 @@ def distill_several(
             "logging": logging or {},
             "out": out,
             "resume": resume,
+            "resume_changes": resume_changes,
             "plugins": plugins,
         },
     )
@@ -92,6 +95,7 @@ def _described(student: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**student, "student": as_settings(student["student"])} if "student" in student else student
 
 
+@stoppable()
 def distill_several_from(
     settings: DistillSettings,
     *,
@@ -104,7 +108,8 @@ def distill_several_from(
     folder, fresh = open_folder("students", settings)
     parts = {name: each.model_copy(update={"out": folder.path / name}) for name, each in students_of(settings).items()}
     try:
-        with folder.working():
+        with folder.held():
+            note_changes(folder, settings)
             outcomes = distill_group(list(parts.values()), teacher=teacher, networks=networks, data=data, report=report)
             all_trained(outcomes)
     except DivergedError:

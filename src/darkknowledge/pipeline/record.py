@@ -29,6 +29,7 @@ from darkknowledge.pipeline._recording import Recording, codec_for, identify, re
 from darkknowledge.pipeline.settings import RecordSettings, validate
 from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.precision import resolve_device
+from darkknowledge.training.signals import stoppable
 from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import Plan, TransferSet, require_place
 
@@ -79,6 +80,7 @@ def record(
     return record_from(validate(RecordSettings, values), teacher=answering, data=data if isinstance(data, Dataset) else None)
 
 
+@stoppable()
 @freed_memory_kept()
 def record_from(
     settings: RecordSettings, *, teacher: Teacher | None = None, data: Dataset | None = None, report: Report | None = None

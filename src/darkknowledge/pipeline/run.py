@@ -13,7 +13,7 @@ from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recove
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import UsageError
-from darkknowledge.pipeline._folders import open_folder, removed_on_failure
+from darkknowledge.pipeline._folders import note_changes, open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import (
     assemble_teacher,
     build_network,
@@ -26,7 +26,7 @@ from darkknowledge.pipeline._materials import (
     require_teacher,
     soft_temperature,
 )
-from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, evaluate_subject
+from darkknowledge.pipeline._measuring import BATCH, Answers, Evaluation, Subject, evaluate_subject
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings, TransferSettings
 from darkknowledge.pipeline._recording import codec_for
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
@@ -34,11 +34,13 @@ from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.distill import distill_from
 from darkknowledge.pipeline.settings import DistillSettings, RunSettings, TrainSettings, validate
 from darkknowledge.pipeline.train import train_from
-from darkknowledge.runs.files import write_json
+from darkknowledge.runs.checked_json import write_checked
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import Frozen
+from darkknowledge.training.memory import shortage_told
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.recipe import Recipe
+from darkknowledge.training.signals import stoppable
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def run(
     return run_from(validate(RunSettings, values))
 
 
+@stoppable()
 def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparison:
     """`run` with checked settings."""
     report = report or Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print
@@ -139,7 +142,8 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
         raise UsageError(
             f"{folder.path} is already finished", fix=f"its numbers are in {folder.path / 'comparison.json'}; dk list shows its networks"
         )
-    with folder.working():
+    with folder.held():
+        note_changes(folder, settings)
         with removed_on_failure(folder, fresh):
             data = load_data(settings.data)
             data.require_test()
@@ -153,8 +157,9 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
         settings = _in_one_order(settings, data, teaching)
         pairs = [_train_pair(settings, folder, data, teaching, index, report) for index in range(settings.seeds)]
         report("measuring on the test split")
-        comparison = _compare(settings, folder, data, teaching, pairs)
-        write_json(folder.path / "comparison.json", comparison.to_dict())
+        with shortage_told("cpu", lambda: _too_large(folder)):
+            comparison = _compare(settings, folder, data, teaching, pairs)
+        write_checked(folder.path / "comparison.json", comparison.to_dict())
     return comparison
 
 
@@ -238,6 +243,12 @@ def _compare(
 
     alone, distilled = ([measure(trained, teacher.answers, cost=index == 0) for index, trained in enumerate(arm)] for arm in zip(*pairs, strict=True))
     return Comparison(folder.path, data.describe(), teacher, alone, distilled)
+
+
+def _too_large(folder: RunFolder) -> tuple[str, str]:
+    """What there is not enough memory for, and what may help."""
+    fix = f"the networks are trained and kept: dk evaluate run=[{folder.path}/alone-0,…] batch_size={BATCH // 4}"
+    return f"ask networks about {BATCH} pictures at a time", fix
 
 
 def _with_seed(recipe: Recipe, index: int) -> Recipe:

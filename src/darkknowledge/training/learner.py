@@ -14,13 +14,14 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from darkknowledge.contract import Answer, Batch, Loss, Objective, Report
 from darkknowledge.errors import DivergedError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
-from darkknowledge.training.means import Means
+from darkknowledge.training.means import Means, read
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device, resolve_precision
@@ -88,6 +89,11 @@ class Learner:
             prepare(examples=self.passes.examples, compile=recipe.compile)
         self.step = self.epochs_done = 0
         self.window, self.whole = Means(), Means()
+        # A mask may hold -inf from the beginning.
+        self.bounded = [name for name, tensor in network.state_dict().items() if tensor.is_floating_point() and tensor.isfinite().all()]
+        self.gradient_norm: Tensor | None = None
+        self.sound_at = 0
+        self.saved_step: int | None = None
         self.records: list[Record] = []
         self.last: Score | None = None
         self.best: Score | None = None
@@ -144,7 +150,9 @@ class Learner:
     def finish_step(self) -> None:
         """What comes after the gradients: the optimizer, and `after_step`."""
         if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+            norm = clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+            # An infinite one makes all gradients zero.
+            self.gradient_norm = norm if self.gradient_norm is None else torch.maximum(self.gradient_norm, norm)
         self.optimizer.step()
         self.after_step()
 
@@ -191,22 +199,54 @@ class Learner:
 
     def record(self, kind: Literal["step", "epoch"], means: Means, values: Mapping[str, float] | None = None) -> None:
         """Read the means off the device, the only place where the loop waits for it, tell the watchers, and start new ones."""
-        found = means.take()
+        found = read(means.means | self.extremes())
         self.require_finite({**found, **(values or {})})
+        found = {name: found[name] for name in means.sums}
+        means.clear()
+        self.sound_at = self.step
         rate = self.optimizer.param_groups[0]["lr"]
         record = Record(kind, self.step, self.epoch, {**found, "learning_rate": rate, **(values or {})})
         self.records.append(record)
         for watcher in self.watchers:
             watcher.record(record)
 
+    @torch.no_grad()
+    def extremes(self) -> dict[str, Tensor]:
+        """The largest of the weights, of the optimizer's numbers and of the gradient's norms, where they are; one that is NaN makes its largest NaN.
+
+        The loss alone does not tell: a weight may have no part in the next batch, a moment that is infinite stops its weight, and so does clipping by
+        an infinite norm.
+        """
+        networks = [self.network] if self.average is None else [self.network, self.averaged]
+        weights = [state[name] for state in (network.state_dict() for network in networks) for name in self.bounded]
+        states = self.optimizer.state_dict()["state"].values()
+        moments = [value for state in states for name, value in state.items() if name != "step" and value is not None]
+        found = {"largest weight": get_total_norm(weights, math.inf)}
+        if moments:
+            found["largest moment"] = get_total_norm(moments, math.inf)
+        if self.gradient_norm is not None:
+            found["largest gradient norm"] = self.gradient_norm
+        return found
+
     def require_finite(self, values: Mapping[str, float]) -> None:
         """Refuse to go on from numbers that are none."""
-        if not all(map(math.isfinite, values.values())):
-            raise DivergedError(
-                f"the loss is no longer finite after step {self.step} ({', '.join(f'{name} {value:g}' for name, value in values.items())})",
-                why="every later step would train on it",
-                fix="lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup",
-            )
+        wrong = {name: f"{value:g}" for name, value in values.items() if not math.isfinite(value)}
+        if not wrong:
+            return
+        # At least the last one, which may have passed the look at the steps and not that at the epoch.
+        steps = range(min(self.sound_at, self.step - 1), self.step)
+        kept = "" if self.saved_step is None else f"; the last good state, of step {self.saved_step}, is kept in {self.checkpoint}"
+        raise DivergedError(
+            f"numbers are no longer finite after step {self.step}: {', '.join(f'{name} {value}' for name, value in wrong.items())}",
+            why="every later step would train on it",
+            fix=f"lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup{kept}",
+            found={
+                "step": self.step,
+                "values": wrong,
+                "saved_step": self.saved_step,
+                "batches": [{"step": step + 1, "ids": self.passes.batch(step).tolist()} for step in steps],
+            },
+        )
 
     @property
     def averaged(self) -> nn.Module:
@@ -222,10 +262,15 @@ class Learner:
         return self.checkpoint is not None and monotonic() - self.saved_at >= self.recipe.checkpoint_every
 
     def save(self) -> None:
-        """Save the state, where there is a folder for it."""
+        """Save the state, where there is a folder for it.
+
+        Raises:
+            DivergedError: its numbers are no longer finite; the state before it is kept.
+        """
         if self.checkpoint is not None:
+            self.require_finite(read(self.whole.means | self.extremes()))
             save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
-            self.saved_at = monotonic()
+            self.saved_at, self.saved_step = monotonic(), self.step
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""
@@ -247,6 +292,7 @@ class Learner:
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
         self.step, self.epochs_done, self.seconds_before = state["step"], state["epochs_done"], state["seconds"]
+        self.saved_step = self.sound_at = self.step
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
@@ -262,9 +308,6 @@ class Learner:
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
         self.network.cpu().to(memory_format=torch.contiguous_format).eval()
-        # The last step's loss may be finite and its weights not.
-        largest = torch.stack([parameter.detach().abs().max() for parameter in self.network.parameters()]).max()
-        self.require_finite({"largest weight": largest.item()})
         return Fitted(
             steps=self.step,
             seconds=self.seconds,

@@ -12,7 +12,7 @@ are computed as one (`darkknowledge.training.batched`) differ from that by round
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -21,12 +21,13 @@ from torch import nn
 from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
 from darkknowledge.errors import DataError, DivergedError, Interrupted
 from darkknowledge.training.batched import Batched, worth_batching
+from darkknowledge.training.compiling import compiled, piece_sizes
 from darkknowledge.training.learner import Fitted, Learner, Student
-from darkknowledge.training.memory import freed_memory_kept
+from darkknowledge.training.memory import freed_memory_kept, shortage_told
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.residency import reside
-from darkknowledge.training.signals import StopRequest, stop_request
+from darkknowledge.training.signals import StopRequest, stop_request, stoppable
 from darkknowledge.training.threads import threads_restored
 from darkknowledge.training.validation import validate
 from darkknowledge.training.watching import Watcher
@@ -50,7 +51,9 @@ def fit(
 
     Raises:
         DataError: there is nothing to train on.
-        DivergedError: the loss or a weight is no longer finite; found when a record is made, without waiting for the device at every step.
+        DivergedError: the loss, a gradient or a weight is no longer finite; found when a record is made, without waiting for the device at every
+            step. The last state that was saved is a good one.
+        ResourceError: the memory is not enough; the last state that was saved is kept.
         Interrupted: SIGINT or SIGTERM came, and the state was saved.
     """
     student = Student(network, objective, recipe, name, watchers, checkpoint)
@@ -72,13 +75,15 @@ def fit_together(
 
     Raises:
         DataError: there is nothing to train on.
+        ResourceError: the memory is not enough; the last states that were saved are kept.
         Interrupted: SIGINT or SIGTERM came, and all states were saved.
     """
     if not len(train):
         raise DataError("the training split is empty", fix="keep at least one example to train on")
     assert all(same_batches(student.recipe, students[0].recipe) for student in students), "these runs do not see the same batches"
-    learners = [Learner(student, train.ids) for student in students]
-    train, validation = reside([train, validation], learners[0].fabric.device)
+    with stoppable():  # nothing is done yet that a signal would have to wait for
+        learners = [Learner(student, train.ids) for student in students]
+        train, validation = reside([train, validation], learners[0].fabric.device)
     outcomes: dict[int, Fitted | DivergedError] = {}
     # After a kill their saved states may be of different steps; those of one step go on together.
     for place in sorted({(learner.epochs_done, learner.step) for learner in learners}):
@@ -99,6 +104,7 @@ class Lockstep:
         self.watched = {learner: ExitStack() for learner in learners}
         self.diverged: dict[Learner, DivergedError] = {}
         self.batched: Batched | None = None
+        self.begun_at = self.first.step
 
     def run(self) -> list[Fitted | DivergedError]:
         """Train to the end; what became of each run."""
@@ -110,7 +116,7 @@ class Lockstep:
                 for watcher in reversed(learner.watchers):
                     watcher.begin(learner.plan)
                     self.watched[learner].callback(watcher.end)
-            with stop_request() as stop:
+            with stop_request() as stop, shortage_told(self.device, self.too_large):
                 self.batch_where_faster()
                 begun.callback(self.release)
                 while self.going and self.going[0].epochs_done < self.first.epochs:
@@ -124,12 +130,13 @@ class Lockstep:
         for learner in self.going:
             learner.network.train()
         for batch in self.remaining_batches():
-            self.advance(batch.to(self.device))
+            with self.first_step():
+                self.advance(batch.to(self.device))
             if stop.signal is not None or not self.going:
                 break
             self.save_when_due()
         self.stop_if_asked(stop)
-        self.end_epoch()
+        self.end_epoch(stop)
         self.stop_if_asked(stop)
         self.save_when_due()
 
@@ -151,12 +158,17 @@ class Lockstep:
         self.batched.advance(batch, answered)
         self.each(Learner.finish_step)
 
+    def first_step(self) -> AbstractContextManager[None]:
+        """A step that compiles takes a minute, and before it there is nothing that a signal would have to wait for."""
+        compiles = self.going[0].step == self.begun_at and any(compiled(learner.called) for learner in self.going)
+        return stoppable() if compiles else nullcontext()
+
     def ask(self, piece: Batch) -> Answer | None:
         """What the teacher says of the very inputs that the students see; in float32 whatever their precision, as a recorded teacher answers."""
         return self.teacher(piece) if self.teacher is not None else None
 
-    def end_epoch(self) -> None:
-        """Validate all on one pass over the validation split, if it is time, and sum the epoch up."""
+    def end_epoch(self, stop: StopRequest) -> None:
+        """Validate all on one pass over the validation split, if it is time, and sum the epoch up; after a signal neither."""
         if not self.going:  # all have diverged
             return
         number = self.going[0].epochs_done + 1
@@ -166,9 +178,17 @@ class Lockstep:
             return
         for learner in self.going:
             learner.averaged.eval()
-        scores = validate([learner.answer for learner in self.going], self.validation, device=self.device)
+        answers = [learner.answer for learner in self.going]
+        scores = validate(answers, self.validation, device=self.device, batch_size=self.validation_batch, stop=stop)
+        if scores is None:
+            return
         of = dict(zip(self.going, scores, strict=True))
         self.each(lambda learner: learner.end_epoch(of[learner]))
+
+    @property
+    def validation_batch(self) -> int:
+        """Without a graph four times as many examples take less memory than a piece of a batch does in a step, however small that had to be."""
+        return min(1024, 4 * max(piece_sizes(self.first.recipe)))
 
     def batch_where_faster(self) -> None:
         """Compute the networks as one, or each by itself."""
@@ -197,8 +217,9 @@ class Lockstep:
         """After a signal: save all states and stop."""
         if stop.signal is None or not self.going:
             return
-        for learner in self.going:
-            learner.save()
+        self.each(Learner.save)
+        if not self.going:
+            return
         kept, fix = "nothing is kept, as there is no run folder", ""
         if self.first.checkpoint is not None:
             kept = "its state is saved" if len(self.going) == 1 else f"the states of {len(self.going)} students are saved"
@@ -206,8 +227,22 @@ class Lockstep:
         what = f"stopped by signal {stop.signal} after step {self.going[0].step} of {self.first.steps}; {kept}"
         raise Interrupted(what, signal=stop.signal, fix=fix)
 
+    def too_large(self) -> tuple[str, str]:
+        """What there is not enough memory for, and what may help."""
+        recipe, saved = self.first.recipe, self.first.saved_step
+        who = self.first.name if len(self.learners) == 1 else f"{len(self.learners)} students together"
+        pieces = f", computed in {recipe.accumulate} pieces" if recipe.accumulate > 1 else ""
+        fixes = ["a smaller network"]
+        if recipe.batch_size > 1:
+            fixes = [f"training.batch_size={recipe.batch_size // 2} makes it smaller"]
+        if recipe.accumulate < recipe.batch_size:
+            fixes.insert(0, f"training.accumulate={min(2 * recipe.accumulate, recipe.batch_size)} computes the same batch in smaller pieces")
+        if len(self.learners) > 1:
+            fixes.append("fewer students at once")
+        kept = "" if saved is None else f"; the last state, of step {saved}, is kept in {self.first.checkpoint}"
+        return f"train {who} in batches of {recipe.batch_size}{pieces}", f"{', or '.join(fixes)}{kept}"
+
     def save_when_due(self) -> None:
         """Save all states when one of them is due, so that they stay at the same step."""
         if any(learner.due for learner in self.going):
-            for learner in self.going:
-                learner.save()
+            self.each(Learner.save)

@@ -29,15 +29,20 @@ class Means:
         for name, value in values.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
 
-    def take(self) -> dict[str, float]:
-        """The means since the last time, in one transfer from the device; start anew."""
-        if not self.sums:
-            return {}
-        values = (torch.stack(list(self.sums.values())) / max(self.steps, 1)).tolist()
-        found = dict(zip(self.sums, values, strict=True))
+    @property
+    def means(self) -> dict[str, Tensor]:
+        """Where they are: on the device."""
+        return {name: total / max(self.steps, 1) for name, total in self.sums.items()}
+
+    def clear(self) -> None:
+        """Start anew."""
         self.sums, self.steps = {}, 0
-        return found
 
     def state(self) -> dict[str, Any]:
         """What a resume needs to go on counting."""
         return {"sums": dict(self.sums), "steps": self.steps}
+
+
+def read(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars, in one transfer from their device."""
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True)) if values else {}

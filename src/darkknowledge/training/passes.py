@@ -53,6 +53,12 @@ class Passes:
         positions = order(len(self.ids), seed=seed, epoch=number, block=self.recipe.shuffle_block)[begin * size : end * size]
         return positions, self._views(self.ids[positions], number)
 
+    def batch(self, step: int) -> Tensor:
+        """The ids of the examples of one step, counted from 0."""
+        number, index = divmod(step, self.per_epoch)
+        positions, _ = self.epoch(number, begin=index)
+        return self.ids[positions[: self.recipe.batch_size]]
+
     def rows(self) -> tuple[Tensor, Tensor]:
         """Ids and views of everything that the run sees, each pair once, in ascending order; both (n,)."""
         whole = min(self.steps // self.per_epoch, self.views)  # after so many epochs every view was shown

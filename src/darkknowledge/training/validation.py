@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from darkknowledge.contract import IGNORED, Examples
+from darkknowledge.training.signals import StopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,15 @@ class Score:
 
 
 @torch.no_grad()
-def validate(networks: Sequence[Callable[[Tensor], Tensor]], examples: Examples, *, device: torch.device, batch_size: int = 1024) -> list[Score]:
-    """Score each of ``networks`` (inputs → logits) on the plain pictures of a split, which are read once."""
+def validate(
+    networks: Sequence[Callable[[Tensor], Tensor]], examples: Examples, *, device: torch.device, batch_size: int, stop: StopRequest
+) -> list[Score] | None:
+    """Score each of ``networks`` (inputs → logits) on the plain pictures of a split, which are read once; None where a signal came meanwhile."""
     correct, nll = torch.zeros(2, len(networks), device=device)
     count = torch.zeros((), device=device)
     for batch in examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None):
+        if stop.signal is not None:
+            return None
         batch = batch.to(device)
         for index, network in enumerate(networks):
             logits = network(batch.inputs).float()
