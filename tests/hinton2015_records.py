@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hinton2015.plan import ROWS, jobs
 from benchmarks.hinton2015.report.bars import bars
 from benchmarks.hinton2015.report.provenance import planned
 from benchmarks.hinton2015.report.records import SELECTION, Records, read
-from benchmarks.hinton2015.selection import STAGES
 
 TEACHER, ALONE, SOFT = (66, 68, 67, 70, 69), (146, 150, 142, 148, 144), (74, 75, 73, 76, 72)
 """Of the seeds 0 to 4, near the paper's 67, 146 and 74."""
@@ -21,22 +18,22 @@ MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11.7", "darkknowledge
 
 def keep(folder: Path, name: str, errors: int, /, **changes: Any) -> None:
     """The record of a run of the plan as the experiments leave it, but for ``changes``. Teachers of it that have none get one."""
-    stamp, note = planned()[name]
-    for teacher in learned_from()[name]:
+    own = planned()[name]
+    for teacher in own.teachers:
         if not (folder / f"{teacher}.json").exists():
             keep(folder, teacher, 68)
     record = {
-        **note,
-        "stamp": stamp,
+        **own.note,
+        "stamp": own.stamp,
         "weights": "last",
         "errors": errors,
         "examples": 10_000,
         "nll": 0.05,
         "ece": 0.004,
         "core_seconds": 90.0,
-        "wrong": misread(range(errors), split=note["split"]),
+        "wrong": misread(range(errors), split=own.note["split"]),
         "model_fingerprint": fingerprint(name),
-        "model_fingerprints" if note["arm"] == "ten" else "teacher_fingerprints": [fingerprint(teacher) for teacher in learned_from()[name]],
+        "model_fingerprints" if own.note["arm"] == "ten" else "teacher_fingerprints": [fingerprint(teacher) for teacher in own.teachers],
         "made_with": MACHINE,
     }
     write(folder, name, record | changes)
@@ -44,8 +41,8 @@ def keep(folder: Path, name: str, errors: int, /, **changes: Any) -> None:
 
 def diverge(folder: Path, name: str) -> None:
     """The record of one whose loss was no longer finite."""
-    stamp, note = planned()[name]
-    write(folder, name, {**note, "stamp": stamp, "weights": "last", "diverged": True})
+    own = planned()[name]
+    write(folder, name, {**own.note, "stamp": own.stamp, "weights": "last", "diverged": True})
 
 
 def write(folder: Path, name: str, record: Mapping[str, Any]) -> None:
@@ -62,13 +59,6 @@ def misread(pictures: Iterable[int], *, split: str = "test") -> dict[str, int]:
 
 def fingerprint(name: str) -> str:
     return f"weights of {name}"
-
-
-@cache
-def learned_from() -> Mapping[str, tuple[str, ...]]:
-    """The names of the networks that each run learned from, or of which an ensemble consists."""
-    found = jobs([*ROWS, *STAGES]).values()
-    return {name: tuple(teacher.name for need in job.needs for teacher in need.needs or (need,)) for job in found for name in job.records}
 
 
 def keep_seeds(folder: Path, names: str, errors: Sequence[int], **changes: Any) -> None:
@@ -124,7 +114,7 @@ def everything(folder: Path) -> None:
 
 def experiments() -> Mapping[str, Note]:
     """The notes of the runs of the plan by name, the selection left aside."""
-    return {name: note for name, (_, note) in planned().items() if "arm" in note and not name.startswith(SELECTION)}
+    return {name: own.note for name, own in planned().items() if not name.startswith(SELECTION)}
 
 
 def found(folder: Path) -> Records:

@@ -1,8 +1,9 @@
 """P8: few cases, or few labels, with soft targets or without (section 6 of the paper).
 
-All arms take the same number of steps, and each seed draws other cases, the same for all arms. The student on labels is stopped early, at the best of
-its looks at 10,000 validation pictures (about a hundred with few cases, one an epoch with many; its last epoch is kept beside). The student on soft
-targets is not, and its record is that of the last epoch. The teachers are those of P1, which have seen all pictures.
+All arms take the same number of steps. Each seed draws other cases, the same for both arms of cases; which labels are kept is drawn apart. The
+student on labels is stopped early, at the best of its looks at 10,000 validation pictures (about a hundred with few cases, one an epoch with many;
+its last epoch is kept beside). The student on soft targets is not, and its record is that of the last epoch. The teachers are those of P1, which have
+seen all pictures.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ def needed(jobs: Mapping[str, Job], place: Place) -> dict[str, Job]:
     todo: dict[str, Job] = {}
 
     def want(job: Job, folder: bool) -> None:
-        if job.name in todo or (job.left(place) if folder else job.kept(place)):
+        if job.name in todo or (not folder and job.kept(place)):
+            return
+        if job.left(place) and folder:  # asked in any case: what another recipe left is refused before anything is run
             return
         for need in job.needs:
             want(need, True)

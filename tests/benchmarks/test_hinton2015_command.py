@@ -55,7 +55,8 @@ def test_a_mistake_is_told_once(
 def test_what_another_recipe_left_is_refused_before_anything_starts(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place, teacher = place_in(tmp_path), jobs(["P1"])["teacher/0"]
     stranger = replace(teacher, arguments={**teacher.arguments, "training": {"epochs": 1}})
-    write_record("teacher/0", {"stamp": (stranger if option == "--results" else teacher).stamp}, place)
+    if option == "--results":
+        write_record("teacher/0", {"stamp": stranger.stamp}, place)
     finish(stranger if option == "--work" else teacher, place)
     assert call("P3", "--data", "nowhere", "--work", place.work, "--results", place.results) == IntegrityError.exit_code
     told = capsys.readouterr().err

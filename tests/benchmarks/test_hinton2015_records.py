@@ -92,7 +92,7 @@ def test_a_record_that_differs_from_the_plan_is_refused_by_name(
 
 
 def test_a_run_that_diverged_is_of_the_plan_too_or_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, note = planned()["alone/800-0"]
+    note = planned()["alone/800-0"].note
     write(tmp_path, "alone/800-0", {**note, "stamp": "0123456789abcdef", "diverged": True})
     refused(tmp_path, "alone/800-0 is a run of another recipe", capsys)
 
@@ -132,3 +132,9 @@ def test_one_machine_is_named_in_one_sentence_and_two_in_one_each(tmp_path: Path
     keep(tmp_path, "alone/800-1", 150, made_with=MACHINE | {"processor": "Slide rule"})
     assert sentences() == f"{told} (13 runs). {told.replace('Abacus', 'Slide rule')} (2 runs)."
     assert made_with([]) == "Hardware and versions were not noted."
+
+
+def test_a_student_of_another_seeds_teacher_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(tmp_path, "teacher/3", 70)
+    keep(tmp_path, "soft/800-0/T20", 74, teacher_fingerprints=["weights of teacher/3"])
+    refused(tmp_path, "soft/800-0/T20 learned from other teachers", capsys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,25 @@ if TYPE_CHECKING:
 AGAIN = "restore the record, or remove it and run the experiment again"
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the plan says of a record: the stamp of its recipe, what it was, and the names of the networks that it learned from or consists of."""
+
+    stamp: str
+    note: Mapping[str, Any]
+    teachers: tuple[str, ...]
+
+
 @cache
-def planned() -> Mapping[str, tuple[str, Mapping[str, Any]]]:
-    """Stamp and note of each record of the plan, by its name."""
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+def planned() -> Mapping[str, Planned]:
+    """Each record of the plan, by its name."""
+    found: dict[str, Planned] = {}
     for job in jobs([*ROWS, *STAGES]).values():
+        if job.kind == "record":
+            continue
+        teachers = tuple(teacher.name for need in job.needs for teacher in need.needs or (need,))
         for name, own in zip(job.records, job.students or ({},), strict=True):
-            found[name] = job.stamp, {**job.note, **own, "name": name, "split": job.split}
+            found[name] = Planned(job.stamp, {**job.note, **own, "name": name, "split": job.split}, teachers)
     return found
 
 
@@ -36,24 +49,23 @@ def require_planned(name: str, record: Mapping[str, Any]) -> None:
     """
     if name not in planned():
         raise IntegrityError(f"{name} is no run of the plan", fix="remove its record")
-    stamp, note = planned()[name]
-    if record.get("stamp") != stamp:
+    if record.get("stamp") != planned()[name].stamp:
         raise IntegrityError(f"{name} is a run of another recipe", fix=AGAIN)
-    for key, value in note.items():
+    for key, value in planned()[name].note.items():
         if record.get(key) != value:
             raise IntegrityError(f"{name} has {key} {record.get(key)!r}, and by the plan {value!r}", fix=AGAIN)
 
 
 def require_teachers(runs: Iterable[What]) -> None:
-    """Refuse students of teachers that were never measured, or that were trained again since.
+    """Refuse students of other teachers than the plan's, of teachers that have no record, and of those that were trained again since.
 
     Raises:
         IntegrityError: there is one.
     """
-    runs = list(runs)
-    measured = {what.fingerprint for what in runs if what.arm == "teacher"}
-    for what in runs:
-        if not measured.issuperset(what.teachers):
+    by_name = {what.name: what for what in runs}
+    for what in by_name.values():
+        own = [by_name[name].fingerprint if name in by_name else None for name in planned()[what.name].teachers]
+        if own != list(what.teachers):
             raise IntegrityError(f"{what.name} learned from other teachers than those that have records", fix=AGAIN)
 
 
@@ -62,8 +74,8 @@ def made_with(runs: Iterable[What]) -> str:
     kinds = Counter(tuple(what.made_with.items()) for what in runs if what.made_with)
     if not kinds:
         return "Hardware and versions were not noted."
-    whole = len(kinds) == 1
-    return " ".join(_sentence(dict(kind)) + ("" if whole else f" ({count} runs)") + "." for kind, count in kinds.most_common())
+    counts = {kind: "" if len(kinds) == 1 else f" ({count} run{'s' * (count > 1)})" for kind, count in kinds.most_common()}
+    return " ".join(f"{_sentence(dict(kind))}{count}." for kind, count in counts.items())
 
 
 def _sentence(found: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def read(folder: Path) -> tuple[Records, Records]:
     found = [record for path in sorted(folder.rglob("*.json")) if (record := _parsed(path, folder)) is not None]
     selection = [record for record in found if _what(record).name.startswith(SELECTION)]
     experiments = [record for record in found if not _what(record).name.startswith(SELECTION)]
-    require_teachers(map(_what, found))
+    require_teachers(record.what for record in found if isinstance(record, Record))
     return _collected(experiments), _collected(selection)
 
 
