@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from darkknowledge.errors import DataError
+
+MOST_CLASSES = 1 << 20
 
 
 def check_labels(labels: Tensor, class_count: int, *, first_id: int, where: str) -> None:
@@ -27,16 +30,28 @@ def check_labels(labels: Tensor, class_count: int, *, first_id: int, where: str)
 
 
 def check_class_names(class_names: Sequence[str], *, where: str) -> None:
-    """Refuse fewer than two classes, and two of one name.
+    """Refuse fewer than two classes, absurdly many, and two of one name.
 
     Raises:
         DataError: says which.
     """
     if len(class_names) < 2:
         raise DataError(f"there is {len(class_names)} class, and a classifier needs at least two", where=where, fix="add the other classes")
-    twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
+    check_class_count(len(class_names), where=where)
+    twice = sorted(name for name, count in Counter(class_names).items() if count > 1)
     if twice:
         raise DataError(f"two classes are called {twice[0]!r}", where=where, fix="give each class a name of its own")
+
+
+def check_class_count(count: int, *, where: str) -> None:
+    """Refuse more than `MOST_CLASSES`.
+
+    Raises:
+        DataError: there are.
+    """
+    if count > MOST_CLASSES:
+        why = f"more than {MOST_CLASSES:,} are taken to be a mistake"
+        raise DataError(f"there would be {count:,} classes", where=where, why=why, fix="mend the labels or the list of classes")
 
 
 def no_test(name: str, *, where: str, fix: str) -> DataError:

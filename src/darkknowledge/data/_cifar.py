@@ -5,12 +5,15 @@ Source: Krizhevsky (2009), "Learning multiple layers of features from tiny image
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import torch
 
@@ -23,7 +26,9 @@ from darkknowledge.errors import DataError
 
 PIXELS = 3 * 32 * 32
 LARGEST = 1 << 28
-"""Bytes beyond which a file of the archive is taken to be corrupt: the largest true one has 1.5 × 10⁸."""
+"""Bytes of files beyond which an unpacked archive is taken to be corrupt: the true ones have 1.84 × 10⁸."""
+MOST_MEMBERS, MOST_AT_ONCE = 64, 1 << 20
+"""Files of an archive (the true ones have 8), and bytes that are taken from it at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +125,13 @@ def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
     """The named files of a gzipped tar archive, read in memory: nothing is unpacked to disk.
 
     Raises:
-        DataError: the archive is damaged, or lacks one of the files, or one is absurdly large.
+        DataError: the archive is damaged, lacks one of the files, or unpacks to absurdly much.
     """
     found: dict[str, bytes] = {}
     with _opened(archive) as tar:
         for member in _modest(tar, archive):
-            if member.name in names and member.isfile() and (file := tar.extractfile(member)):
-                found[member.name] = file.read()
+            if member.name in names and member.isfile() and not member.issparse() and (file := tar.extractfile(member)):
+                found[member.name] = b"".join(iter(partial(file.read, MOST_AT_ONCE), b""))
             if len(found) == len(names):
                 return found
     raise _lacking(archive, names, found)
@@ -147,7 +152,7 @@ def require_members(archive: Path, names: Sequence[str]) -> None:
 @contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as unpacked, tarfile.open(fileobj=cast(BinaryIO, _Bounded(unpacked)), mode="r:") as tar:
             yield tar
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise _broken(archive, str(error)) from error
@@ -155,10 +160,34 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
         raise (unreadable(archive, error) if error.errno else _broken(archive, str(error))) from error
 
 
+class _Bounded:
+    """What a reader of tar archives needs of an unpacked one, of which it gets no more than a true one has: a small file may unpack to anything."""
+
+    def __init__(self, unpacked: gzip.GzipFile) -> None:
+        self._unpacked = unpacked
+
+    def read(self, size: int) -> bytes:
+        if size > MOST_AT_ONCE:  # such as a name of that length
+            raise tarfile.ReadError(f"it asks for {size:,} bytes at once")
+        return self._unpacked.read(size)
+
+    def seek(self, place: int) -> int:
+        if place > LARGEST:
+            raise tarfile.ReadError(f"it unpacks to more than {LARGEST:,} bytes")
+        return self._unpacked.seek(place)
+
+    def tell(self) -> int:
+        return self._unpacked.tell()
+
+
 def _modest(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
-    for member in tar:
-        if member.size > LARGEST:
-            raise _broken(archive, f"it declares {member.size:,} bytes for {member.name!r}")
+    sizes = 0
+    for count, member in enumerate(tar, start=1):
+        sizes += member.size  # which a file with holes may declare without having it
+        if sizes > LARGEST:
+            raise _broken(archive, f"it declares {member.size:,} bytes for {member.name!r}, {sizes:,} with those before it")
+        if count > MOST_MEMBERS:
+            raise _broken(archive, f"it lists more than {MOST_MEMBERS} files")
         yield member
 
 

@@ -18,6 +18,9 @@ SMALL = 64
 MOST_PIXELS = 89_478_485
 """A picture that declares more (Pillow's own limit, 256 MiB of RGB) is refused before its pixels are unpacked."""
 
+MOST_LOPSIDED = 100
+"""How many times its shorter side the longer one of a picture may be: one row of pixels, brought to a usual height, would fill the memory."""
+
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What is decoded, whatever a file calls itself. Pillow knows more, among them EPS, which it hands to Ghostscript to run."""
 
@@ -41,12 +44,14 @@ def decode(encoded: Encoded, row: int) -> Image.Image:
     """One picture, upright (a camera's orientation mark is obeyed), in whatever mode of 8 bits it was stored; grey of 16 bits is brought to 8.
 
     Raises:
-        DataError: it cannot be opened or decoded, is absurdly large, or has grey values of 32 bits.
+        DataError: it cannot be opened or decoded, is absurdly large or long, or has grey values of 32 bits.
     """
     try:
         with encoded.open(row) as file, Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"it declares {picture.width}×{picture.height} pixels")
+            if max(picture.size) > MOST_LOPSIDED * min(picture.size):
+                raise Image.DecompressionBombError(f"it has {picture.width}×{picture.height} pixels")
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
             return _eight_bits(picture, where=encoded.where(row))

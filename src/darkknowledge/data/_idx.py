@@ -26,8 +26,9 @@ from darkknowledge.data._files import first_file, missing, require_folder, unrea
 from darkknowledge.data._images import ImageExamples
 from darkknowledge.errors import DataError
 
-LARGEST = 1 << 30
-"""Bytes of values beyond which a header is taken to be corrupt."""
+LARGEST, DENSEST, SMALL = 1 << 30, 100, 1 << 20
+"""A header is taken to be corrupt that declares more than so many bytes of values, or so many for each byte of the file, unless they are few.
+(Pictures of digits and clothes are compressed to a fifth; gzip shrinks zeros to a thousandth.)"""
 
 Part = Literal["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 TEST_PARTS: tuple[Part, Part] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -127,7 +128,7 @@ def _parse(file: BinaryIO, path: Path, dimensions: int) -> Tensor:
         raise _broken(path, "it ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     size = math.prod(shape)
-    if size > LARGEST:
+    if size > min(LARGEST, SMALL + DENSEST * path.stat().st_size):
         raise _broken(path, f"its header declares {size:,} values")
     # One byte more than declared is asked for, so that a longer file is noticed and a gzip bomb is not unpacked.
     values = bytearray(file.read(size + 1))

@@ -92,7 +92,8 @@ def divide(ids: Tensor, labels: Tensor, class_names: Sequence[str], split: Split
     Raises:
         UsageError: an unknown class, or nothing left to train on.
     """
-    kept = torch.tensor([row in _kept_classes(class_names, split) for row in range(len(class_names))])
+    chosen = _kept_classes(class_names, split)
+    kept = torch.tensor([row in chosen for row in range(len(class_names))])
     known = (labels != IGNORED).nonzero()[:, 0]
     validation = _prefix(known, ids, labels, _count(split.validation, len(known)), split.split_seed, Stream.VALIDATION)
     rest = torch.ones(len(ids), dtype=torch.bool)

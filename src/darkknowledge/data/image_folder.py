@@ -112,7 +112,8 @@ class _Files:
 
     def open(self, row: int) -> BinaryIO:
         try:
-            return (self.folder / self.paths[row]).open("rb")
+            # Without waiting, as one that is a pipe would have us do for its writer.
+            return os.fdopen(os.open(self.folder / self.paths[row], os.O_RDONLY | os.O_NONBLOCK), "rb")
         except OSError as error:
             raise unreadable(self.folder / self.paths[row], error) from error
 

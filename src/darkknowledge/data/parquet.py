@@ -12,11 +12,15 @@ from typing import Any, BinaryIO
 
 import torch
 
-from darkknowledge.data._checks import check_class_names, check_labels, no_test
+from darkknowledge.data._checks import check_class_count, check_class_names, check_labels, no_test
 from darkknowledge.data._dataset import Source
 from darkknowledge.data._encoded import Listing, PictureOptions, encoded_source
 from darkknowledge.data._files import missing, require_folder, unreadable
 from darkknowledge.errors import DataError, UsageError
+
+ROWS, DENSEST, SMALL = 32, 100, 1 << 25
+"""Rows that are unpacked at once, and bytes that a file may unpack to: so many for each of its own, and some in any case. (Encoded pictures hardly
+shrink any further.)"""
 
 
 def parquet(
@@ -47,7 +51,7 @@ def parquet(
     if not paths:
         raise missing(name, "train-*.parquet", [root, root / "data"], download=False)
     train = _Table.read(paths, image_column, label_column)
-    class_names = train.class_names or tuple(map(str, range(int(train.labels.max()) + 1)))
+    class_names = train.class_names or _numbered(train.labels, where=str(paths[0]))
     check_class_names(class_names, where=str(paths[0]))
 
     def require_test() -> None:
@@ -60,6 +64,12 @@ def parquet(
 
     source = encoded_source(name, _listing(train, class_names, first_id=0), class_names=class_names, open_test=open_test, options=options)
     return replace(source, require_test=require_test)
+
+
+def _numbered(labels: torch.Tensor, *, where: str) -> tuple[str, ...]:
+    count = int(labels.max()) + 1
+    check_class_count(count, where=where)
+    return tuple(map(str, range(count)))
 
 
 def _paths(root: Path, split: str) -> list[Path]:
@@ -132,8 +142,8 @@ def _read(path: Path, image_column: str, label_column: str) -> tuple[Any, torch.
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             _check_columns(schema, image_column, label_column, path)
-            table = file.read([image_column, label_column])
-    except pa.ArrowException as error:
+            table = _rows(file, schema, [image_column, label_column], path)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} is not a whole parquet file: {error}", where=str(path), fix="fetch the file anew") from error
     except OSError as error:
         raise unreadable(path, error) from error
@@ -142,7 +152,22 @@ def _read(path: Path, image_column: str, label_column: str) -> tuple[Any, torch.
     labels = table.column(label_column)
     if labels.null_count:
         raise DataError(f"{labels.null_count} rows have no label", where=str(path), fix="label them or leave them out")
-    return pictures, torch.from_numpy(labels.cast(pa.int64()).to_numpy().copy()), _class_names(schema, label_column, path)
+    # Unsigned numbers beyond int64 become negative ones, which are refused as labels.
+    return pictures, torch.from_numpy(labels.cast(pa.int64(), safe=False).to_numpy().copy()), _class_names(schema, label_column, path)
+
+
+def _rows(file: Any, schema: Any, columns: list[str], path: Path) -> Any:
+    """The table, read in small pieces: a page of a few bytes may say of a million rows that they hold the same large picture."""
+    import pyarrow as pa
+
+    batches, size, most = [], 0, SMALL + DENSEST * path.stat().st_size
+    for batch in file.iter_batches(ROWS, columns=columns):
+        size += batch.nbytes
+        if size > most:
+            why = f"it has {path.stat().st_size:,} bytes and unpacks to over {most:,}"
+            raise DataError(f"{path.name} unpacks to absurdly much", where=str(path), why=why, fix="do not use this file, or write it uncompressed")
+        batches.append(batch)
+    return pa.Table.from_batches(batches) if batches else schema.empty_table()
 
 
 def _bytes(chunk: Any) -> Any:
@@ -156,6 +181,8 @@ def _check_columns(schema: Any, image_column: str, label_column: str, path: Path
     import pyarrow as pa
 
     for option, name in (("image_column", image_column), ("label_column", label_column)):
+        if schema.names.count(name) > 1:
+            raise DataError(f"there are two columns {name!r}", where=str(path), fix="give each column a name of its own")
         if name not in schema.names:
             columns = ", ".join(schema.names)
             raise DataError(f"there is no column {name!r}", where=str(path), why=f"its columns are {columns}", fix=f"say which with data.{option}=…")
@@ -176,5 +203,5 @@ def _class_names(schema: Any, label_column: str, path: Path) -> tuple[str, ...]:
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
         return tuple(map(str, features.get(label_column, {}).get("names") or ()))
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, RecursionError, TypeError) as error:
         raise DataError(f"its huggingface metadata cannot be understood: {error}", where=str(path), fix="write the file anew") from error
