@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from darkknowledge.errors import DataError, IntegrityError
 from darkknowledge.runs.files import MANIFEST, verify_manifest
+from darkknowledge.runs.torch_file import read_torch_file
 
 WEIGHTS = "model.safetensors"
 
@@ -22,6 +21,17 @@ Head = Literal["keep", "replace"]
 
 _NESTS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net")
 _SHOWN = 6
+_DEEPEST = 8
+"""Dictionaries in each other that are looked into for weights."""
+_LONGEST_NAME = 1000
+_LARGEST_HEADER = 1 << 23
+"""Bytes of a .safetensors file's header, which names its tensors, beyond which it is taken to be corrupt: 50,000 tensors need fewer."""
+_NUMBERS = frozenset(
+    (
+        *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2),
+        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+    )
+)
 
 
 def load_checkpoint(body: nn.Module, path: Path, *, num_classes: int, head: Head = "keep") -> list[str]:
@@ -37,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         DataError: the file is missing.
-        IntegrityError: it is damaged, holds more than tensors and plain values, or holds no tensors.
+        IntegrityError: it is damaged, holds more than tensors and plain values, would fill more memory than it has bytes, or holds no tensors.
     """
     if path.is_dir():
         if (path / MANIFEST).is_file():
@@ -45,9 +55,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         path = path / WEIGHTS
     if not path.is_file():
         raise DataError(f"no weights at {path}", fix="check the path: a .safetensors file, a state dict (.pth, .pt, .ckpt, .bin) or a model's folder")
-    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(_read_pickle(path))
+    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(read_torch_file(path))
     if not weights:
         raise IntegrityError(f"{path.name} holds no weights by name", where=str(path), fix="save a state dict: torch.save(model.state_dict(), …)")
+    if max(map(len, weights)) > _LONGEST_NAME:
+        raise IntegrityError(f"{path.name} names a tensor with over {_LONGEST_NAME} characters", where=str(path), fix="do not use this file")
     return weights
 
 
@@ -58,11 +70,12 @@ def fill(body: nn.Module, weights: Mapping[str, Tensor], *, num_classes: int, he
     Returns lines for the user about what was left aside.
 
     Raises:
-        IntegrityError: names or shapes do not fit; the missing, the unexpected and the differing ones are listed. The body is unchanged.
+        IntegrityError: names, shapes or kinds of number do not fit; the missing, the unexpected and the differing ones are listed. The body is
+            unchanged.
     """
     expected = _tensors(body)
     prefix = _prefix(weights, expected, where)
-    outside = [name for name in weights if prefix and not name.startswith(prefix) and name not in expected]
+    outside = {name for name in weights if prefix and not name.startswith(prefix) and name not in expected}
     # Names without the prefix first, so that those with it win.
     ordered = sorted(weights, key=lambda name: name.startswith(prefix))
     fitted = {name.removeprefix(prefix): weights[name] for name in ordered if name not in outside}
@@ -89,8 +102,9 @@ def copy(body: nn.Module, weights: Mapping[str, Tensor], *, where: str, fresh: I
         for name, value in weights.items()
         if name in expected and value.shape != expected[name].shape
     ]
-    if missing or unexpected or shapes:
-        named = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    odd = [name for name, value in weights.items() if name in expected and not _is_plain(value, expected[name])]
+    if missing or unexpected or shapes or odd:
+        named = {"missing": missing, "unexpected": unexpected, "of another shape": shapes, "no dense real numbers": odd}
         raise IntegrityError(
             f"the weights do not fit the network ({', '.join(f'{len(names)} {kind}' for kind, names in named.items() if names)})",
             where=where,
@@ -102,46 +116,42 @@ def copy(body: nn.Module, weights: Mapping[str, Tensor], *, where: str, fresh: I
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > _LARGEST_HEADER:
+            raise ValueError(f"its header would have {header:,} bytes")
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # a damaged header fails in many ways, and each kind of number that torch does not know in another
         raise IntegrityError(f"{path.name} cannot be read: {error}", where=str(path), fix="get the file again") from error
-
-
-def _read_pickle(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about pickle's protocol, of no use to whoever wants the weights
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle fails in as many ways as there are bytes
-        if "global" in str(error).lower():
-            raise IntegrityError(
-                f"{path.name} holds Python objects and not only weights: it was not opened",
-                where=str(path),
-                why="reading such objects can run any code that the file's author put there",
-                fix="where you trust the file, save its weights alone with torch.save(model.state_dict(), …) or as .safetensors",
-            ) from error
-        # PyTorch's own message is not repeated: it advises to open the file without protection.
-        raise IntegrityError(f"{path.name} is damaged, or no file of PyTorch's", where=str(path), fix="get the file again") from error
 
 
 def _unwrap(value: Any) -> dict[str, Tensor]:
     """The innermost dictionary of tensors: under a usual name, else the tensors here, else those of all entries under their names."""
-    if not isinstance(value, Mapping):
+    return _tensors_in(value, depth=_DEEPEST, seen=set())
+
+
+def _tensors_in(value: Any, *, depth: int, seen: set[int]) -> dict[str, Tensor]:
+    # Each dictionary is looked into once: one that holds itself has no end, and a few that hold each other twice spell out billions of names.
+    if not isinstance(value, Mapping) or not depth or id(value) in seen:
         return {}
+    seen.add(id(value))
     for nest in _NESTS:
-        if isinstance(value.get(nest), Mapping) and (found := _unwrap(value[nest])):
+        if found := _tensors_in(value.get(nest), depth=depth - 1, seen=seen):
             return found
     tensors = {name: item for name, item in value.items() if isinstance(name, str) and isinstance(item, Tensor)}
-    return tensors or {f"{part}.{name}": item for part, inner in value.items() if isinstance(part, str) for name, item in _unwrap(inner).items()}
+    parts = ((part, inner) for part, inner in value.items() if isinstance(part, str))
+    return tensors or {f"{part}.{name}": item for part, inner in parts for name, item in _tensors_in(inner, depth=depth - 1, seen=seen).items()}
 
 
-def _prefix(names: Iterable[str], expected: Mapping[str, Tensor], where: str) -> str:
+def _prefix(names: Collection[str], expected: Mapping[str, Tensor], where: str) -> str:
     """The leading part, up to a dot, after whose removal most names are expected ones, and with the fewest names left over."""
-    names = list(names)
-    hits = Counter(name[: len(name) - len(rest)] for name in names for rest in _endings(name) if rest in expected)
+    hits = Counter(prefix for name in names for prefix, rest in _cuts(name) if rest in expected)
     if not hits:
         return ""
-    ranks = {prefix: (count, -sum(name.startswith(prefix) for name in names)) for prefix, count in hits.items()}
-    best = sorted(prefix for prefix, rank in ranks.items() if rank == max(ranks.values()))
+    under = Counter(prefix for name in names for prefix, _ in _cuts(name) if prefix in hits)
+    ranks = {prefix: (count, -under[prefix]) for prefix, count in hits.items()}
+    highest = max(ranks.values())
+    best = sorted(prefix for prefix, rank in ranks.items() if rank == highest)
     if len(best) > 1:
         raise IntegrityError(
             f"the weights of {len(best)} networks fit equally well: {_some(best)}", where=where, fix="save the state dict of the one that you mean"
@@ -149,9 +159,12 @@ def _prefix(names: Iterable[str], expected: Mapping[str, Tensor], where: str) ->
     return best[0]
 
 
-def _endings(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[start:]) for start in range(len(parts))]
+def _cuts(name: str) -> Iterator[tuple[str, str]]:
+    """The name in two parts: whole, and cut behind each of its dots."""
+    yield "", name
+    for place, character in enumerate(name, start=1):
+        if character == ".":
+            yield name[:place], name[place:]
 
 
 def _final_layer(body: nn.Module, num_classes: int) -> list[str]:
@@ -171,6 +184,11 @@ def _misfit(layer: list[str], expected: Mapping[str, Tensor], weights: Mapping[s
 
 def _tensors(body: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in body.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _is_plain(value: Tensor, expected: Tensor) -> bool:
+    """Whether the values can be copied as they are: dense ones in memory, of a type of numbers that turns into the expected one."""
+    return value.layout is torch.strided and value.device.type == "cpu" and (value.dtype in _NUMBERS or value.dtype is expected.dtype)
 
 
 def _some(names: list[str]) -> str:

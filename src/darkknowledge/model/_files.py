@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from darkknowledge import __version__
 from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.model._allowance import Allowance
 from darkknowledge.model._build import assemble, is_plugin
 from darkknowledge.model._checkpoint import WEIGHTS, copy, read_weights
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing
@@ -69,9 +71,12 @@ def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:
             why="importing a module runs its code",
             fix=f"if it is yours, allow it with plugins=[{module}]",
         )
-    with torch.random.fork_rng(devices=[]):
-        body, _ = assemble(spec, preprocessing, fetch=False)
-    copy(body, read_weights(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    weights = read_weights(folder / WEIGHTS)
+    # A class of the user's own may need more memory than its weights; nobody else's configuration may ask for it.
+    allowance = nullcontext() if is_plugin(spec.name) else Allowance(weights, where=str(folder / CONFIG))
+    with torch.random.fork_rng(devices=[]), allowance:
+        body = _assembled(spec, preprocessing, folder / CONFIG)
+    copy(body, weights, where=str(folder / WEIGHTS))
     return Network(body, preprocessing, spec).eval()
 
 
@@ -96,5 +101,16 @@ def _read_config(path: Path) -> tuple[NetworkSpec, Preprocessing]:
     config = read_json(path)
     try:
         return NetworkSpec.from_dict(config["network"]), Preprocessing.from_dict(config["preprocessing"])
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise IntegrityError(f"{path.name} does not describe a network: {error!r}", where=str(path), fix="restore the file or save anew") from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise _no_network(path, error) from error
+
+
+def _assembled(spec: NetworkSpec, preprocessing: Preprocessing, path: Path) -> nn.Module:
+    try:
+        return assemble(spec, preprocessing, fetch=False)[0]
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:  # what torch says of impossible sizes
+        raise _no_network(path, error) from error
+
+
+def _no_network(path: Path, error: Exception) -> IntegrityError:
+    return IntegrityError(f"{path.name} does not describe a network: {error!r}", where=str(path), fix="restore the file or save anew")

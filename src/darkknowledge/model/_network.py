@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from darkknowledge.errors import UsageError
 
+LARGEST = 4096
+"""Height and width to which pictures are brought at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -21,7 +24,7 @@ class Preprocessing:
     Grey inputs (one channel) of a body that expects several channels are repeated in each of them.
 
     Raises:
-        UsageError: lengths differ, a standard deviation is not positive, a value is not finite, or a size is not positive.
+        UsageError: lengths differ, a standard deviation is not positive, a value is not finite, or a size is not in 1 … 4096.
     """
 
     mean: tuple[float, ...]
@@ -33,8 +36,8 @@ class Preprocessing:
             raise UsageError(f"mean has {len(self.mean)} channels and std has {len(self.std)}", fix="give one mean and one std per channel")
         if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
             raise UsageError(f"mean {self.mean} and std {self.std} cannot normalise inputs", fix="give finite numbers, and std above 0")
-        if self.size is not None and min(self.size) < 1:
-            raise UsageError(f"the size {self.size} is no (height, width)", fix="give two positive integers")
+        if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= LARGEST:
+            raise UsageError(f"the size {self.size} is no (height, width)", fix=f"give two integers from 1 to {LARGEST}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
