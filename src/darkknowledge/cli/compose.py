@@ -9,10 +9,13 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, UnsupportedInterpolationType
 
 from darkknowledge.cli.help import CONF, spelled
 from darkknowledge.errors import UsageError, close_match
+
+# What a configuration says is written into the run's folder, where nothing of the environment belongs.
+OmegaConf.clear_resolver("oc.env")
 
 
 def compose(stage: str, overrides: Sequence[str], *, complete: bool = True) -> dict[str, Any]:
@@ -52,6 +55,9 @@ def _explain(stage: str, error: Exception) -> UsageError:
         # Hydra's own settings stand beside ours while it composes.
         siblings = {str(key) for key in cause.parent_node or ()} - {"hydra"}
         return UsageError(f"unknown key {cause.full_key!r}", fix=close_match(str(cause.key), siblings) if siblings else _every_key(stage))
+    if isinstance(cause, UnsupportedInterpolationType) and "oc.env" in str(cause):
+        why = "a run keeps its configuration, and keys and passwords often lie in the environment"
+        return UsageError("a configuration reads nothing from the environment", why=why, fix='let the shell fill it in: out="$HOME/runs/a"')
     if isinstance(cause, MissingMandatoryValue):
         return UsageError(f"{cause.full_key} is missing", fix=f"give {cause.full_key}=…; dk {stage} --help explains")
     return UsageError(str(cause).partition("\n")[0].rstrip("."), fix=_every_key(stage))

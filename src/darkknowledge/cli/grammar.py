@@ -63,10 +63,17 @@ def _parse(override: str) -> Override:
 
     try:
         return OverridesParser.create().parse_override(override)
-    except HydraException as error:
+    except (HydraException, RecursionError) as error:
         line = str(error).splitlines()[0].partition(" expecting")[0]
         fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
         raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None
+
+
+def _refuse_path(key: str, value: str) -> None:
+    """A choice names one of the package's own files, and leads to no other."""
+    group = _GROUPS.get(key, key).lstrip("+").partition("@")[0]
+    if (CONF / group).is_dir() and ".." in value.replace("\\", ""):
+        raise UsageError(f"{key}={value} names no choice", fix=f"dk STAGE --help lists them; values of one's own are written {key}.KEY=VALUE")
 
 
 def _as_list(override: str) -> str:
@@ -95,6 +102,7 @@ def _expand(stage: str, override: str) -> list[str]:
         return [f"teacher.source={value}"]
     if key == "transfer" and stage == "distill":
         return [f"transfer.source={value}"]
+    _refuse_path(key, value)
     if key not in _GROUPS:
         return [override]
     value = value.strip("'\"").replace("\\:", ":")  # a grid comes back from Hydra with its colons escaped

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from darkknowledge.pipeline.list import RunSummary
+from darkknowledge.transfer import printable
 
 
 def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
@@ -23,5 +24,5 @@ def show_runs(runs: Sequence[RunSummary], root: Path, console: Console) -> None:
         scores = ("" if accuracy is None else f"{accuracy:.2%}" for accuracy in (run.validation_accuracy, run.test_accuracy))
         seed = "" if run.seed is None else str(run.seed)
         cells = (str(run.path), run.kind, run.status, run.data, run.network, seed, *scores, run.started)
-        table.add_row(*map(escape, cells))
+        table.add_row(*(escape(printable(cell)) for cell in cells))
     console.print(table)

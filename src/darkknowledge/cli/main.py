@@ -16,6 +16,7 @@ from types import FrameType
 from darkknowledge import __version__
 from darkknowledge.cli.help import HELP, STAGES
 from darkknowledge.errors import DarkKnowledgeError, ResourceError, UsageError, close_match
+from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ FLAGS = {
     "--debug": "debug",
 }
 
+OWN = re.compile(r"plugins=|(?<!\w)(?!timm:|torchvision:)[^\W\d][\w.]*\\?:[^\W\d]")
+"""A word that names code of the user's own: ``package.module:Class``, or modules that may be imported."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code (see `darkknowledge.errors`)."""
@@ -53,6 +57,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     _let_threads_sleep()
     try:
+        refuse_unrestricted_loading()
         with _stopped_in_words():
             code = work()
         sys.stdout.flush()
@@ -64,8 +69,11 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     except (DarkKnowledgeError, MemoryError, OSError, RuntimeError) as error:
         if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _out_of_memory(error)):
             raise
+        from darkknowledge.transfer import printable
+
         known = _as_known(error)
-        print(f"error: {known}", file=sys.stderr)
+        # What a message quotes from a file commands no terminal.
+        print("\n".join(map(printable, f"error: {known}".split("\n"))), file=sys.stderr)
         return known.exit_code
 
 
@@ -181,8 +189,10 @@ def _run(call: Call) -> int:
     if call.help:
         print(STAGES[call.stage].help() if call.stage else HELP)
         return 0
-    # A package.module:Class of one's own often lies in the current folder; at the end of the path it hides nothing.
-    sys.path.append(str(Path.cwd()))
+    if any(OWN.search(word) for word in call.overrides):
+        # It often lies in the current folder; at the end of the path it hides nothing. Otherwise nothing is imported from a folder for being in it:
+        # libraries look for many that are not installed, and whoever sent the folder may have put one there.
+        sys.path.append(str(Path.cwd()))
     # Hydra, and behind the stages torch, are imported only when there is work.
     from darkknowledge.cli.stages import run_jobs
 

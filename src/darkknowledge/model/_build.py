@@ -18,6 +18,7 @@ from darkknowledge.model import _plugin as plugin
 from darkknowledge.model._checkpoint import Head, load_checkpoint
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing, Request
 from darkknowledge.model._options import check
+from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
 
 def build(
@@ -49,7 +50,8 @@ def build(
         options: those of the builder, such as ``hidden`` or ``depth``.
 
     Raises:
-        UsageError: an unknown name or option, an option of another type, or a network that cannot take such inputs.
+        UsageError: an unknown name or option, an option of another type, a network that cannot take such inputs, or an environment that tells PyTorch
+            to run what files of weights hold.
         DataError, IntegrityError: the checkpoint is missing, unreadable or does not fit.
         ResourceError: pretrained weights cannot be fetched.
 
@@ -58,6 +60,7 @@ def build(
         >>> network(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
+    refuse_unrestricted_loading()
     if len(input_shape) != 3 or len(mean) != input_shape[0]:
         raise UsageError(
             f"{len(mean)} channel means for inputs of shape {tuple(input_shape)}", fix="give (channels, height, width) and as many means"

@@ -20,6 +20,7 @@ from darkknowledge.model._build import assemble, is_plugin
 from darkknowledge.model._checkpoint import WEIGHTS, copy, read_weights
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing
 from darkknowledge.runs.files import read_json, storage_error, verify_manifest, write_bytes, write_json, write_manifest
+from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
 CONFIG = "config.json"
 
@@ -59,8 +60,10 @@ def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:
 
     Raises:
         IntegrityError: a file is missing or altered, or the configuration and the weights do not belong together.
-        UsageError: the network is a class of a module that ``plugins`` does not name.
+        UsageError: the network is a class of a module that ``plugins`` does not name, or the environment tells PyTorch to run what files of weights
+            hold.
     """
+    refuse_unrestricted_loading()
     folder = Path(folder)
     verify_manifest(folder, required=(WEIGHTS, CONFIG))
     spec, preprocessing = _read_config(folder / CONFIG)

@@ -10,16 +10,22 @@ from darkknowledge.pipeline._parts import DataSettings
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.folder import RunFolder
 
+_UNUSED = "do not use this folder"
+
 
 def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
     """What the data was, where it lies now.
 
     Raises:
         UsageError: it was handed over ready-made, or would have to be imported.
+        IntegrityError: the configuration does not say.
     """
+    said = run.config.get("data")
+    if not isinstance(said, dict):
+        raise IntegrityError("config.yaml does not say which data the run was trained on", where=str(run.path / "config.yaml"), fix=_UNUSED)
     here = {"root": settings.root} if settings.root is not None else {}
     # What a file says is no reason to fetch anything.
-    found = validate(DataSettings, run.config["data"] | here | {"download": False})
+    found = validate(DataSettings, said | here | {"download": False})
     if found.name == GIVEN:
         raise UsageError(
             f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
@@ -51,7 +57,9 @@ def require_same_data(run: RunFolder, data: Dataset, *, same_split: bool = True)
     Raises:
         IntegrityError: they are.
     """
-    trained_on, split = run.record["data_fingerprint"], run.record["split_fingerprint"]
+    trained_on, split = (run.record.get(name) for name in ("data_fingerprint", "split_fingerprint"))
+    if not isinstance(trained_on, str) or not isinstance(split, str):
+        raise IntegrityError("run.json does not say which data the run was trained on", where=str(run.path / "run.json"), fix=_UNUSED)
     if same_split and data.fingerprint == trained_on and split_fingerprint(data) != split:
         raise IntegrityError(
             f"the data is divided another way than {run.path} was trained on",

@@ -1,4 +1,4 @@
-"""Where a run ran: versions, hardware, threads, recorded and never compared; and what of the surroundings is refused."""
+"""Where a run ran: versions, hardware, threads. Recorded, never compared."""
 
 from __future__ import annotations
 
@@ -10,28 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from darkknowledge.errors import UsageError
-
 PACKAGES = (
     *("darkknowledge", "torch", "lightning-fabric", "numpy", "pyarrow", "timm", "torchvision", "scikit-learn"),
     *("hydra-core", "pydantic", "safetensors"),
 )
-
-UNRESTRICTED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-
-
-def refuse_unrestricted_loading() -> None:
-    """Refuse an environment that tells PyTorch to run whatever code a file of weights holds, wherever a library does not forbid it explicitly.
-
-    Raises:
-        UsageError: it does, with one of the words that ``torch.load`` takes for a yes.
-    """
-    if os.environ.get(UNRESTRICTED, "").lower() in ("1", "y", "yes", "true"):
-        raise UsageError(
-            f"{UNRESTRICTED} is set",
-            why="with it PyTorch runs any code that the author of a file of weights put there",
-            fix=f"unset {UNRESTRICTED}; nothing here needs it",
-        )
 
 
 def environment() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from darkknowledge.errors import IntegrityError, ResourceError
-from darkknowledge.runs.environment import refuse_unrestricted_loading
+from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
 _FILLS_MEMORY = b"bytearray"
 """The one call that PyTorch allows such a program and that fills as much memory as it names, in a number of a few digits."""

@@ -11,6 +11,8 @@ from darkknowledge.errors import DarkKnowledgeError, IntegrityError
 
 SCHEMA = 1
 MANIFEST, PLAN, SHARDS, LOCK = "manifest.json", "plan.json", "shards", ".lock"
+LARGEST = 1 << 25
+"""Bytes beyond which a JSON file is none of a set's: 100,000 shards, or a million class names, need fewer."""
 AGAIN = "restore the file, or record the set anew"
 
 
@@ -75,6 +77,8 @@ def read_canonical(path: Path) -> dict[str, Any]:
     if path.is_symlink():
         raise IntegrityError(f"{path.name} is a link", where=str(path), why="a transfer set holds its own files", fix="copy the files, not links")
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
         text = path.read_bytes()
         value = json.loads(text)
     except OSError as error:
@@ -89,5 +93,5 @@ def read_canonical(path: Path) -> dict[str, Any]:
 def _is_canonical(value: Any, text: bytes) -> bool:
     try:
         return canonical(value).encode() == text
-    except ValueError:  # NaN and infinities, which Python reads and JSON doesn't know
+    except (ValueError, RecursionError):  # NaN and infinities, which Python reads and JSON doesn't know; what is read deeper than it can be written
         return False
