@@ -72,16 +72,6 @@ def test_ignored_examples_are_left_out_wherever_a_label_matters(logits: Tensor, 
     assert (nothing.overall, nothing.teacher_right, nothing.teacher_wrong) == (some.overall, None, None)
 
 
-def test_nothing_depends_on_the_batch_size_with_a_ragged_last_batch(logits: Tensor, labels: Tensor) -> None:
-    whole = [measure_accuracy(logits, labels), measure_calibration(logits, labels)]
-    for size in (1, 7, 50, 100):
-        batches = list(zip(logits.split(size), labels.split(size), strict=True))
-        together = torch.cat([rows for rows, _ in batches]), torch.cat([classes for _, classes in batches])
-        assert [measure_accuracy(*together), measure_calibration(*together)] == whole
-        if size in (50, 100):  # what averaging the batches' means would give
-            assert np.mean([nll(*batch) for batch in batches]) != pytest.approx(nll(logits, labels), rel=1e-3)
-
-
 @pytest.mark.parametrize("measure", [measure_accuracy, measure_calibration, correct, top_k_accuracy])
 @pytest.mark.parametrize(
     ("logits", "labels", "error", "message"),

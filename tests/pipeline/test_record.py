@@ -123,12 +123,15 @@ def test_another_order_of_the_classes_is_refused(state: str, put: Put, runs: Pat
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_teacher_of_another_order_of_classes_than_the_data_is_refused(state: str, put: Put, runs: Path) -> None:
+def test_a_teacher_of_another_order_of_classes_than_the_data_is_refused(state: str, put: Put, runs: Path, tmp_path: Path) -> None:
     data, out = load("digits"), put(state)
+    other = made_of(data, names=(data.class_names[1], data.class_names[0], *data.class_names[2:]))
     before = content(out)
-    with pytest.raises(IntegrityError, match="class"):
-        record(runs / "teacher-0", out, made_of(data, names=(data.class_names[1], data.class_names[0], *data.class_names[2:])))
+    for folder in (out, tmp_path / "new"):
+        with pytest.raises(IntegrityError, match="class_names"):
+            record(runs / "teacher-0", folder, other)
     assert content(out) == before
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("state", STATES)
