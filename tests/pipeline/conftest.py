@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import torch
 import darkknowledge
 from darkknowledge import Dataset
 from darkknowledge.data import from_tensors
+from darkknowledge.pipeline import _training
+from darkknowledge.training.watching import Plan, Record
 from pipeline.small import LOGGING, STEPS, TEACHER, write_mnist
 
 
@@ -46,3 +51,33 @@ def mnist(tmp_path: Path) -> Path:
 def no_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations without the timing of batches, which is most of their time."""
     monkeypatch.setattr("darkknowledge.pipeline._measuring.measure_cost", lambda *arguments, **named: None)
+
+
+class Stopper:
+    """A watcher that asks its own process to stop after a step of one run."""
+
+    def __init__(self, name: str, step: int, number: int) -> None:
+        self.name, self.at, self.number, self.here = name, step, number, False
+
+    def begin(self, plan: Plan) -> None:
+        self.here = plan.name == self.name and plan.done < self.at
+
+    def step(self, done: int) -> None:
+        if self.here and done == self.at:
+            os.kill(os.getpid(), self.number)
+
+    def record(self, record: Record) -> None: ...
+
+    def end(self) -> None:
+        self.here = False
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``stop(name, step)``: the run of that folder name gets a signal after that step."""
+    usual = _training._watchers
+
+    def install(name: str, step: int, number: int = signal.SIGTERM) -> None:
+        monkeypatch.setattr(_training, "_watchers", lambda *arguments: [*usual(*arguments), Stopper(name, step, number)])
+
+    return install

@@ -20,6 +20,7 @@ from darkknowledge.data import load
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.pipeline.evaluate import evaluate_from
 from darkknowledge.pipeline.settings import EvaluateSettings
+from darkknowledge.runs.checked_json import read_checked
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, write_mnist
 
 
@@ -44,7 +45,8 @@ def answers(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_accuracy_and_calibration_are_those_of_scikit_learn(student: Path, evaluations: list[Evaluation]) -> None:
     _, labels, logits = answers(student)
     p = softmax(logits, axis=1)
-    kept = json.loads((student / "evaluation-test.json").read_text())
+    kept = read_checked(student / "evaluation-test.json")
+    assert set(kept.pop("files")) == {"answers-test.safetensors"}
     assert kept == json.loads(json.dumps(evaluations[0].to_dict()))
     assert kept["accuracy"]["top1"] == pytest.approx(sklearn.metrics.accuracy_score(labels, p.argmax(1)))
     assert kept["accuracy"]["errors"] == (p.argmax(1) != labels).sum()
@@ -111,7 +113,9 @@ def test_the_best_weights_are_looked_at_without_touching_the_record_of_the_last(
     before = {path: path.read_bytes() for path in student.glob("*-test.*")}
     (best,) = darkknowledge.evaluate(student, weights="best", cost=False)
     assert {path: path.read_bytes() for path in student.glob("*-test.*")} == before
-    assert json.loads((student / "evaluation-test-best.json").read_text()) == json.loads(json.dumps(best.to_dict()))
+    kept = read_checked(student / "evaluation-test-best.json")
+    assert set(kept.pop("files")) == {"answers-test-best.safetensors"}
+    assert kept == json.loads(json.dumps(best.to_dict()))
 
 
 def test_data_that_changed_since_training_is_refused(mnist: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -15,42 +14,9 @@ import darkknowledge
 from darkknowledge.cli.main import main
 from darkknowledge.errors import IntegrityError, Interrupted, UsageError
 from darkknowledge.model import fingerprint
-from darkknowledge.pipeline import _training
-from darkknowledge.training.watching import Plan, Record
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, write_mnist
 
 PER_EPOCH = 19
-
-
-class Stopper:
-    """A watcher that asks its own process to stop after a step of one run."""
-
-    def __init__(self, name: str, step: int, number: int) -> None:
-        self.name, self.at, self.number, self.here = name, step, number, False
-
-    def begin(self, plan: Plan) -> None:
-        self.here = plan.name == self.name and plan.done < self.at
-
-    def step(self, done: int) -> None:
-        if self.here and done == self.at:
-            os.kill(os.getpid(), self.number)
-
-    def record(self, record: Record) -> None: ...
-
-    def end(self) -> None:
-        self.here = False
-
-
-@pytest.fixture
-def stop(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``stop(name, step)``: the run of that folder name gets a signal after that step."""
-    usual = _training._watchers
-
-    def install(name: str, step: int, number: int = signal.SIGTERM) -> None:
-        stopper = Stopper(name, step, number)
-        monkeypatch.setattr(_training, "_watchers", lambda *arguments: [*usual(*arguments), stopper])
-
-    return install
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -83,7 +49,7 @@ def test_a_run_that_was_stopped_anywhere_ends_as_the_undisturbed_one(
     with pytest.raises(Interrupted, match=f"stopped by signal {number} after step {step} of 38; its state is saved") as caught:
         distill(runs, tmp_path / "student")
     assert caught.value.exit_code == 128 + number
-    assert status(tmp_path / "student") == "interrupted"
+    assert status(tmp_path / "student") == "preempted"
     assert not (tmp_path / "student" / "model").exists()
     again = distill(runs, tmp_path / "student", resume=True)
     assert status(again.path) == "finished"
@@ -132,7 +98,7 @@ def test_a_run_goes_on_only_as_it_was_begun(change: dict[str, Any], key: str, st
         distill(runs, tmp_path / "student")
     with pytest.raises(UsageError, match=key):
         distill(runs, tmp_path / "student", resume=True, **change)
-    assert status(tmp_path / "student") == "interrupted"
+    assert status(tmp_path / "student") == "preempted"
 
 
 def test_who_hears_of_a_run_may_change(stop: Any, tmp_path: Path) -> None:
@@ -182,7 +148,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(name: str, stop: Any, tmp_pat
     stop(name, 10)
     with pytest.raises(Interrupted):
         compare(tmp_path / "whole")
-    assert status(tmp_path / "whole") == status(tmp_path / "whole" / name) == "interrupted"
+    assert status(tmp_path / "whole") == status(tmp_path / "whole" / name) == "preempted"
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").glob("*/model/*") if path.parts[-3] != name}
     again = compare(tmp_path / "whole", resume=True)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished

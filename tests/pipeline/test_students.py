@@ -130,8 +130,8 @@ def test_a_group_that_was_stopped_goes_on_to_the_same_end(
         with pytest.raises(Interrupted, match="the states of 3 students are saved") as stopped:
             several(runs, tmp_path / "students")
     assert stopped.value.exit_code == 143
-    assert {name: facts(tmp_path / "students" / name)["status"] for name in NAMES} == dict.fromkeys(NAMES, "interrupted")
-    assert facts(tmp_path / "students")["status"] == "interrupted"
+    assert {name: facts(tmp_path / "students" / name)["status"] for name in NAMES} == dict.fromkeys(NAMES, "preempted")
+    assert facts(tmp_path / "students")["status"] == "preempted"
     again = several(runs, tmp_path / "students", resume=True)
     for one, other in zip(again, together, strict=True):
         assert fingerprint(one.network) == fingerprint(other.network)

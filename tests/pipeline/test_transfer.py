@@ -372,7 +372,7 @@ def test_large_sets_are_read_from_their_files_in_blocks(teacher: Path, tmp_path:
 def test_verify_takes_sets_networks_and_whole_runs(teacher: Path, tmp_path: Path) -> None:
     distill(teacher, out=tmp_path / "student")
     lines = verify(teacher)
-    assert [line.split(": ")[1].split(",")[0][:8] for line in lines] == ["a networ", "a networ", "a transf"]
+    assert [line.split(": ")[1].split(",")[0][:8] for line in lines] == ["a run th", "a networ", "a networ", "a transf"]
     (found,) = sets(teacher / "transfer")
     shard = next(found.path.glob("shards/*.arrow"))
     data = bytearray(shard.read_bytes())

@@ -86,15 +86,15 @@ def test_a_folder_under_a_file_cannot_be_made(tmp_path: Path) -> None:
         (None, "finished"),
         (DataError("no data"), "failed"),
         (ZeroDivisionError(), "failed"),
-        (KeyboardInterrupt(), "interrupted"),
-        (Interrupted("stopped", signal=signal.SIGTERM), "interrupted"),
+        (KeyboardInterrupt(), "preempted"),
+        (Interrupted("stopped", signal=signal.SIGTERM), "preempted"),
     ],
 )
 def test_the_status_says_how_the_work_ended(error: BaseException | None, status: str, tmp_path: Path) -> None:
     run = create(tmp_path / "run")
 
     def work() -> None:
-        with run.working():
+        with run.held():
             assert run.record["status"] == "running"
             if error is not None:
                 raise error
@@ -114,7 +114,7 @@ def test_a_status_that_cannot_be_written_does_not_hide_what_went_wrong(tmp_path:
     run = create(tmp_path / "run")
 
     def work() -> None:
-        with run.working():
+        with run.held():
             (run.path / "run.json").unlink()
             raise DataError("no data")
 
@@ -155,7 +155,7 @@ def holder(tmp_path: Path) -> subprocess.Popen[str]:
 
 def test_a_folder_that_another_process_works_in_is_busy(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     run = open_run(tmp_path / "run", finished=False)
-    with pytest.raises(BusyError, match=rf'in use by .*"pid": {holder.pid}\b') as caught, run.working():
+    with pytest.raises(BusyError, match=rf'in use by .*"pid": {holder.pid}\b') as caught, run.held():
         pass
     assert caught.value.exit_code == 7
     assert run.record["status"] == "created"
@@ -166,7 +166,7 @@ def test_the_lock_of_a_process_that_was_killed_is_free(holder: subprocess.Popen[
     deadline = time.monotonic() + 10
     while holder.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    with open_run(tmp_path / "run", finished=False).working():
+    with open_run(tmp_path / "run", finished=False).held():
         assert json.loads((tmp_path / "run" / ".lock").read_text())["pid"] == os.getpid()
 
 

@@ -79,9 +79,7 @@ def test_a_damaged_state_is_passed_over_and_costs_no_whole_one(tmp_path: Path) -
     said: list[str] = []
     assert same(load_state(tmp_path, report=said.append), state(1))
     (line,) = said
-    assert re.match(
-        r"warning: state-00000002-\w+.pt is not the file that was written \(.*\): going on from the state before it, state-00000001-", line
-    )
+    assert re.match(rf"warning: in {tmp_path} state-00000002-\w+.pt is not the file that was written: going on from .*, state-00000001-", line)
     assert same(load_state(tmp_path), state(1))
     # It does not count as one of the two.
     for step, left in ((2, ["00000001", "00000002"]), (3, ["00000002", "00000003"])):
@@ -188,7 +186,7 @@ def harm() -> None:
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     for number, write in enumerate((lambda file: torch.save({"schema": 1, "step": Harmful()}, file), lambda file: pickle.dump(Harmful(), file))):
         path = write_file_with_digest(tmp_path / f"state-{number}.pt", write)
-        with pytest.raises(IntegrityError, match="holds no training state"):
+        with pytest.raises(IntegrityError, match=r"holds Python objects and not only weights|is damaged"):
             load_state(tmp_path)
         path.unlink()
     assert not Harmful.ran
@@ -219,7 +217,7 @@ def test_too_little_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.Monk
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(torch, "load", full)
-    with pytest.raises(RuntimeError, match="allocate memory"):
+    with pytest.raises(ResourceError, match="the memory is not enough"):
         load_state(tmp_path)
     assert names(tmp_path) == ["00000001", "00000002"]
 

@@ -84,7 +84,7 @@ def test_a_signal_stops_a_run_which_goes_on_later(program: Program, tmp_path: Pa
     assert program.result() == code
     assert f"stopped by signal {number:d} after step" in screen.read_text()
     assert "Traceback" not in screen.read_text()
-    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert json.loads((run / "run.json").read_text())["status"] == "preempted"
     assert not (run / "model").exists()
     before = (run / "metrics.jsonl").read_text()
 

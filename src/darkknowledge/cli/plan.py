@@ -58,7 +58,7 @@ def _folder(stage: str, settings: StageSettings) -> str:
         stage = "students"
     if run := folder_to_resume(stage, settings):
         return f"going on in {run.path}"
-    if settings.out is not None and settings.out.exists():
+    if settings.out is not None and settings.out.exists() and not settings.resume:
         raise already_there(settings.out)
     return f"into {settings.out or 'a new folder under runs/'}"
 

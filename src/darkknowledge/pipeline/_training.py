@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,17 +18,19 @@ from darkknowledge.contract import Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.model import Network
-from darkknowledge.pipeline._folders import open_folder, removed_on_failure
+from darkknowledge.pipeline._folders import note_changes, open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import split_fingerprint
 from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.settings import StageSettings
-from darkknowledge.runs.folder import RunFolder, terminated_by_exception
+from darkknowledge.runs.files import write_text
+from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import check_pairing
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.shared_progress import make_shared_progress
+from darkknowledge.training.signals import stop_request, stoppable
 from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Watcher
 
@@ -72,6 +75,7 @@ def train_in_folder(kind: str, settings: StageSettings, prepare: Callable[[Repor
     return outcome
 
 
+@stoppable()
 def train_in_folders(
     kind: str,
     settings: Sequence[StageSettings],
@@ -85,12 +89,13 @@ def train_in_folders(
     console = Console(stderr=True)
     report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     outcomes: dict[int, Outcome] = {}
-    with terminated_by_exception(), ExitStack() as working:
+    with ExitStack() as working:
         with ExitStack() as preparing:
             places = [_Place.open(kind, each, preparing) for each in settings]
             for index, place in enumerate(places):
                 if place.run.finished:
                     report(f"{place.run.path} is already finished")
+                    shutil.rmtree(place.run.path / "checkpoint", ignore_errors=True)  # where it was killed before that
                     outcomes[index] = _reopen(place.run, place.settings)
                 else:
                     working.enter_context(place.hold)
@@ -99,6 +104,7 @@ def train_in_folders(
             jobs = dict(zip(todo, prepare(todo, report), strict=True)) if todo else {}
             for index, job in jobs.items():
                 _check(places[index].run, job)
+                note_changes(places[index].run, places[index].settings, report)
             groups = _groups(jobs)
             progress = {index: shown for group in groups for index, shown in zip(group, _progress(places, group, console), strict=True)}
             watchers = {index: _watchers(places[index].run, places[index].settings, progress[index], report) for index in todo}
@@ -106,7 +112,7 @@ def train_in_folders(
             places[index].run.note(**_identity(job))
         _introduce(jobs, places, report)
         for group in groups:
-            outcomes |= _train_together({index: jobs[index] for index in group}, places, watchers)
+            outcomes |= _train_together({index: jobs[index] for index in group}, places, watchers, report)
     return [outcomes[index] for index in range(len(places))]
 
 
@@ -158,31 +164,42 @@ def _introduce(jobs: Mapping[int, Job], places: Sequence[_Place], report: Report
         report(f"objective: {formula}" if len(jobs) == 1 else f"objective of {', '.join(names)}: {formula}")
 
 
-def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers: Mapping[int, list[Watcher]]) -> dict[int, Outcome]:
-    """Train a group and keep what came of it; each run is finished, or failed, by itself."""
+def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers: Mapping[int, list[Watcher]], report: Report) -> dict[int, Outcome]:
+    """Train a group and keep what came of it; each run is finished, or failed, by itself. A signal waits until what is trained is kept."""
     # Fabric takes seconds to import, and most mistakes are found without it.
     from darkknowledge.training.learner import Student
     from darkknowledge.training.loop import fit_together
 
     students = [
-        Student(job.network, job.objective, job.recipe, places[index].run.path.name, watchers[index], places[index].run.path / "checkpoint")
+        Student(job.network, job.objective, job.recipe, places[index].run.path.name, watchers[index], places[index].run.path / "checkpoint", report)
         for index, job in jobs.items()
     ]
     shared = next(iter(jobs.values()))
-    results = fit_together(students, shared.data.train, validation=shared.data.validation, teacher=shared.teacher)
     outcomes: dict[int, Outcome] = {}
-    for (index, job), fitted in zip(jobs.items(), results, strict=True):
-        run, hold = places[index].run, places[index].hold
-        if isinstance(fitted, DivergedError):
-            hold.__exit__(DivergedError, fitted, fitted.__traceback__)
-            outcomes[index] = DivergedError(fitted.what, where=str(run.path), why=fitted.why, fix=fitted.fix)
-            continue
-        if len(jobs) > 1:
-            run.note(together=len(jobs))
-        _keep(run, job, fitted)
-        hold.close()
-        outcomes[index] = Trained(run.path, job.network, fitted.last, fitted.best)
+    with stop_request():
+        results = fit_together(students, shared.data.train, validation=shared.data.validation, teacher=shared.teacher)
+        for (index, job), fitted in zip(jobs.items(), results, strict=True):
+            run, hold = places[index].run, places[index].hold
+            if isinstance(fitted, DivergedError):
+                error = _explain(run, fitted)
+                hold.__exit__(DivergedError, error, fitted.__traceback__)
+                outcomes[index] = error
+                continue
+            if len(jobs) > 1:
+                run.note(together=len(jobs))
+            _keep(run, job, fitted)
+            hold.close()
+            # Only a finished run needs its training state no longer.
+            shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+            outcomes[index] = Trained(run.path, job.network, fitted.last, fitted.best)
     return outcomes
+
+
+def _explain(run: RunFolder, error: DivergedError) -> DivergedError:
+    """Keep what is known of the end of a run that diverged in its folder, and name that."""
+    path = run.path / "diverged.json"
+    write_text(path, json.dumps(error.found) + "\n")
+    return DivergedError(error.what, where=f"{path} names the examples of the last batches", why=error.why, fix=error.fix)
 
 
 def _identity(job: Job) -> dict[str, Any]:
@@ -227,13 +244,14 @@ def _watchers(run: RunFolder, settings: StageSettings, progress: Watcher | None,
 
 
 def _keep(run: RunFolder, job: Job, fitted: Fitted) -> None:
-    """Save the weights of the last epoch and of the best one; the training state has done its work."""
+    """Save the weights of the last epoch and of the best one."""
     model_room.save(job.network, run.path / "model")
     if fitted.best_weights is not None:
         best = deepcopy(job.network)
         best.load_state_dict(dict(fitted.best_weights))
         model_room.save(best, run.path / "best")
-    shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+    (run.path / "diverged.json").unlink(missing_ok=True)
+    run.vouch("metrics.jsonl", "metrics.csv")
     run.note(
         steps=fitted.steps,
         seconds=round(fitted.seconds, 3),

@@ -42,6 +42,7 @@ def distill(
     logging: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    resume_changes: Sequence[str] = (),
     plugins: tuple[str, ...] = (),
 ) -> Trained:
     """Train a student on a teacher's soft targets and keep it in a run folder.
@@ -65,7 +66,8 @@ def distill(
         training: values of the `Recipe`. ``views`` is 8 here: so many augmented views of each picture, which the epochs share.
         logging: ``progress``, ``wandb``, ``project``, ``tensorboard``.
         out: the run folder to make; by default a new one under ``runs/``.
-        resume: go on with an interrupted run in ``out``.
+        resume: go on with the run in ``out`` where one was begun.
+        resume_changes: settings, such as ``training.epochs``, that may be others than when it was begun.
         plugins: modules whose classes may be imported when a saved network names one.
 
     Raises:
@@ -90,6 +92,7 @@ def distill(
             "logging": logging or {},
             "out": out,
             "resume": resume,
+            "resume_changes": resume_changes,
             "plugins": plugins,
         },
     )

@@ -109,7 +109,7 @@ def distill_several_from(
     parts = {name: each.model_copy(update={"out": folder.path / name}) for name, each in students_of(settings).items()}
     try:
         with folder.held():
-            note_changes(folder, settings)
+            note_changes(folder, settings, lambda line: None)  # each student's own run says it
             outcomes = distill_group(list(parts.values()), teacher=teacher, networks=networks, data=data, report=report)
             all_trained(outcomes)
     except DivergedError:

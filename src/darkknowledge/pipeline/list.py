@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from darkknowledge.errors import IntegrityError
-from darkknowledge.runs.files import read_json
+from darkknowledge.runs.checked_json import read_checked
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.runs.folder import list_runs as find_runs
 
@@ -48,7 +47,7 @@ def _read(run: RunFolder) -> RunSummary:
     return RunSummary(
         path=run.path,
         kind=record["kind"],
-        status=record["status"],
+        status=run.status,
         started=record["started"],
         data=config["data"]["name"],
         network=(config.get("student") or config.get("model") or {}).get("name", ""),
@@ -62,5 +61,4 @@ def _test_accuracy(run: RunFolder) -> float | None:
     path = run.path / "evaluation-test.json"
     if not path.is_file():
         return None
-    evaluation: dict[str, Any] = read_json(path)
-    return float(evaluation["accuracy"]["top1"])
+    return float(read_checked(path)["accuracy"]["top1"])

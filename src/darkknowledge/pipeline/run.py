@@ -143,7 +143,7 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
             f"{folder.path} is already finished", fix=f"its numbers are in {folder.path / 'comparison.json'}; dk list shows its networks"
         )
     with folder.held():
-        note_changes(folder, settings)
+        note_changes(folder, settings, report)
         with removed_on_failure(folder, fresh):
             data = load_data(settings.data)
             data.require_test()

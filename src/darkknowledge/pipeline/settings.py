@@ -30,6 +30,9 @@ from darkknowledge.pipeline._parts import (
 )
 from darkknowledge.training.recipe import Positive, Recipe
 
+Resume = Annotated[bool, BeforeValidator(lambda value: True if value == "auto" else value)]
+"""``auto`` says the same as true: go on where there is something to go on with, else begin."""
+
 
 class StageSettings(Section):
     """What every stage that trains has."""
@@ -38,12 +41,25 @@ class StageSettings(Section):
     training: Recipe = Recipe()
     logging: LoggingSettings = LoggingSettings()
     out: Path | None = None
-    resume: bool = False
+    resume: Resume = False
     plugins: tuple[str, ...] = ()
     """Modules whose classes may be imported when a run that names one is loaded."""
 
 
-class TrainSettings(StageSettings):
+class ChangeableSettings(StageSettings):
+    """What a stage has whose runs may go on with other settings than they were begun with."""
+
+    resume_changes: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
+    """The names of those settings; see `darkknowledge.pipeline._changes`."""
+
+    @model_validator(mode="after")
+    def _changes_of_a_run(self) -> Self:
+        if self.resume_changes and not self.resume:
+            raise ValueError("resume_changes belongs to resume=true")
+        return self
+
+
+class TrainSettings(ChangeableSettings):
     """``dk train``: a network and labels."""
 
     model: Model = ModelSettings()
@@ -90,7 +106,7 @@ TAKEN = ("transfer", "run.json", "config.yaml", "environment.json", "lock")
 """What lies beside the runs of several students."""
 
 
-class DistillSettings(StageSettings):
+class DistillSettings(ChangeableSettings):
     """``dk distill``: a student, a teacher and perhaps labels."""
 
     student: Model = ModelSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def train(
     logging: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    resume_changes: Sequence[str] = (),
     plugins: tuple[str, ...] = (),
 ) -> Trained:
     """Train a network on labels and keep it in a run folder.
@@ -34,7 +35,8 @@ def train(
         training: values of the `Recipe`.
         logging: ``progress``, ``wandb``, ``project``, ``tensorboard``.
         out: the run folder to make; by default a new one under ``runs/``.
-        resume: go on with an interrupted run in ``out``.
+        resume: go on with the run in ``out`` where one was begun.
+        resume_changes: settings, such as ``training.epochs``, that may be others than when it was begun.
         plugins: modules whose classes may be imported when a saved network names one.
 
     Raises:
@@ -54,6 +56,7 @@ def train(
             "logging": logging or {},
             "out": out,
             "resume": resume,
+            "resume_changes": resume_changes,
             "plugins": plugins,
         },
     )

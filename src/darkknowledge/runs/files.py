@@ -86,8 +86,14 @@ def read_json(path: Path) -> Any:
     Raises:
         IntegrityError: the file is missing or is no JSON.
     """
+    return read_json_and_text(path)[0]
+
+
+def read_json_and_text(path: Path) -> tuple[Any, bytes]:
+    """The value in a JSON file, and the text that it was read from; errors as `read_json`."""
     try:
-        return json.loads(path.read_bytes())
+        text = path.read_bytes()
+        return json.loads(text), text
     except OSError as error:
         raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:

@@ -18,26 +18,26 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
-from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, Interrupted, ResourceError, UsageError, close_match
-from darkknowledge.runs.checked_json import read_checked, write_checked
+from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, ResourceError, UsageError, close_match
+from darkknowledge.runs.checked_json import read_checked, vouched_for, write_checked
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
 
-FINISHED = "finished"
+RUNNING, FINISHED = "running", "finished"
+
+ATTEMPTS, PAUSE = 5, 0.05
+"""Whoever looks at a run's status holds its lock for a moment, so one who wants it asks again for a fifth of a second."""
 
 
 class RunFolder:
@@ -102,19 +102,38 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The run's configuration, plain values only."""
+        """The run's configuration, plain values only: ``config.yaml`` with what was changed since."""
         path = self.path / "config.yaml"
         self.verify("config.yaml")
         try:
             config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise IntegrityError(f"config.yaml cannot be read: {error}", where=str(path), fix="restore the file or make the run anew") from error
+        try:
+            for change in self.record.get("changes", []):
+                for name, (_, now) in change["settings"].items():
+                    _set(config, name.split("."), now)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._no_record() from error
         return config
+
+    def change(self, settings: Mapping[str, tuple[Any, Any]]) -> None:
+        """Note settings that are others from now on: by dotted name what they were, and what they are."""
+        self.note(changes=[*self.record.get("changes", []), {"at": _now(), "settings": settings}])
 
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return bool(self.record["status"] == FINISHED)
+
+    @property
+    def status(self) -> str:
+        """``created``, ``running``, ``finished``, ``preempted`` (by a signal), ``failed``; ``killed`` if it had no time to say so."""
+        status = str(self.record["status"])
+        if status != RUNNING or _held_by_anybody(self.path):
+            return status
+        status = str(self.record["status"])  # it may have come to its end between the two looks
+        return "killed" if status == RUNNING else status
 
     def note(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
@@ -130,10 +149,7 @@ class RunFolder:
         Raises:
             IntegrityError: one is missing, or is not what was written; every such file is named.
         """
-        try:
-            files = {name: Written(**found) for name, found in self.record.get("files", {}).items()}  # a run of an earlier version has none
-        except (AttributeError, TypeError) as error:
-            raise self._no_record() from error
+        files = vouched_for(self.path / "run.json")
         verify_files(self.path, {name: files[name] for name in names or files if name in files})
 
     def require_space(self, needed: int) -> None:
@@ -151,29 +167,23 @@ class RunFolder:
             )
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Hold the folder while the block works, with SIGTERM as an exception; see `held`."""
-        with terminated_by_exception(), self.held():
-            yield
-
-    @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder's lock, and leave the status that the work deserves: finished, interrupted or failed.
+        """Hold the folder's lock, and leave the status that the work deserves: finished, preempted or failed.
 
         Raises:
             BusyError: another process holds the lock.
         """
         with lock(self.path):
             self._sweep()
-            self.note(status="running")
+            self.note(status=RUNNING)
             try:
                 yield
             except BaseException as error:
                 if not self.path.exists():  # taken away, as there was nothing to keep
                     raise
-                interrupted = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) > 128
+                preempted = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) > 128
                 try:
-                    self.note(status="interrupted" if interrupted else "failed", ended=_now(), error=str(error) or type(error).__name__)
+                    self.note(status="preempted" if preempted else "failed", ended=_now(), error=str(error) or type(error).__name__)
                 except DarkKnowledgeError as unwritable:
                     error.add_note(str(unwritable))
                 raise
@@ -223,10 +233,11 @@ def open_run(path: str | Path, *, finished: bool = True) -> RunFolder:
         raise UsageError(f"{path} is no run folder", where=str(path / "run.json"), fix=hint)
     run = RunFolder(path)
     if finished and not run.finished:
+        status = run.status
         raise UsageError(
-            f"the run {path} is not finished (status: {run.record['status']})",
+            f"the run {path} is not finished (status: {status})",
             why="its weights are not those that the configuration asked for",
-            fix="continue it with resume=true, or choose another run",
+            fix="wait for it, or choose another run" if status == RUNNING else "continue it with resume=true, or choose another run",
         )
     return run
 
@@ -249,7 +260,7 @@ def already_there(path: Path) -> UsageError:
     return UsageError(
         f"the run folder {path} exists",
         why="a run never writes into another run's folder",
-        fix="choose another with out=…, or remove it; an interrupted run goes on with resume=true",
+        fix="choose another with out=…, or remove it; an unfinished run goes on with resume=true",
     )
 
 
@@ -266,12 +277,10 @@ def lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise storage_error(error, path / ".lock") from error
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(file):
             file.seek(0)
             holder = file.read().strip() or "an unknown process"
-            raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…") from None
+            raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…")
         try:
             file.seek(0)
             file.truncate()
@@ -282,21 +291,37 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def terminated_by_exception() -> Iterator[None]:
-    """SIGTERM raises, as SIGINT does by itself, so that the status can be written; training, which asks for a pause, has its own handler."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _locked(file: TextIO) -> bool:
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("terminated", signal=number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+def _held_by_anybody(path: Path) -> bool:
+    """Whether a process holds the lock of a folder, as far as that can be known."""
     try:
-        yield
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
     finally:
-        signal.signal(signal.SIGTERM, before)
+        os.close(descriptor)
+    return False
+
+
+def _set(config: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        config = config[part]
+    config[path[-1]] = value
 
 
 def _as_yaml(config: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import torch
 from darkknowledge.contract import Report
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import flush_folder, newer_schema, raise_together, storage_error, verify_digest, write_file_with_digest
+from darkknowledge.runs.torch_file import read_torch_file
 
 SCHEMA = 1
 NAME = re.compile(r"state-.+-[0-9a-f]{64}\.pt")
@@ -57,7 +58,7 @@ def load_state(folder: Path, *, report: Report = warnings.warn) -> dict[str, Any
             continue
         state = _known(saved, path)
         for damaged, fault in faults.items():
-            report(f"warning: {fault.what} ({damaged}): going on from the state before it, {path.name}")
+            report(f"warning: in {folder} {fault.what}: going on from the state before it, {path.name}")
             damaged.rename(damaged.with_name(f"damaged-{damaged.name}"))
         return state
     raise_together([*faults.values()])
@@ -81,12 +82,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """What was saved: the state and its schema."""
     verify_digest(path)
-    try:
-        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            raise
-        raise IntegrityError(f"{path.name} holds no training state: {error}", where=str(path), fix="start the run anew") from error
+    saved = read_torch_file(path)
     if not isinstance(saved, dict) or "schema" not in saved:
         raise IntegrityError(f"{path.name} holds no training state", where=str(path), fix="start the run anew")
     return saved
