@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from darkknowledge.contract import Batch
 from darkknowledge.errors import Interrupted
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.training import Fitted, Recipe, checkpoint, fit
@@ -18,8 +20,8 @@ from training.small import Answers, Bounded, Notes, Points, mlp, points, same, w
 RECIPE = Recipe(
     epochs=3, batch_size=7, accumulate=2, learning_rate=0.2, warmup=0.5, weight_decay=1e-3, clip_norm=0.5, ema=0.8, log_every=3, checkpoint_every=1e9
 )
-TRAIN, VALIDATION = points(26, noise=0.2), points(15, seed=1)
-"""Four steps an epoch, the last of them on a ragged batch."""
+TRAIN, VALIDATION = points(26, noise=0.2), points(35, seed=1)
+"""Four steps an epoch, the last of them on a ragged batch; three batches of validation."""
 STEPS = 12
 
 
@@ -136,23 +138,64 @@ def test_its_seconds_add_up_over_all_the_times_it_was_gone_on_with_and_pauses_ar
     assert fitted.seconds == STEPS
 
 
-def test_a_run_stopped_during_validation_goes_on_as_if_it_had_not_been(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+class Signalling(Points):
+    """A split whose pass number ``passes`` brings a signal with one of its batches."""
+
+    def at(self, passes: int, batch: int) -> Signalling:
+        self.__dict__.update(left=passes, batch=batch, read=0)
+        return self
+
+    def batches(self, *arguments: Any, **named: Any) -> Iterator[Batch]:
+        self.__dict__["left"] -= 1
+        for index, batch in enumerate(super().batches(*arguments, **named)):
+            if self.__dict__["left"] == 0:
+                self.__dict__["read"] += 1
+                if index == self.__dict__["batch"]:
+                    signal.raise_signal(signal.SIGINT)
+            yield batch
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2])
+def test_a_signal_during_validation_waits_for_no_more_than_a_batch_and_the_run_goes_on_as_if_it_had_not_come(
+    batch: int, undisturbed: tuple[Run, Fitted, Any], tmp_path: Path
+) -> None:
     reference, fitted, final = undisturbed
     for epoch in (1, 2, 3):
-        run, passes = Run(tmp_path / f"epoch-{epoch}"), []
-
-        def asked(view: int | None, epoch: int = epoch, passes: list[int] = passes) -> None:
-            passes.append(1)
-            if len(passes) == epoch:
-                signal.raise_signal(signal.SIGINT)
-
-        with pytest.raises(Interrupted) as stopped:
-            run.go(validation=points(15, seed=1, asked=asked))
+        run = Run(tmp_path / f"epoch-{epoch}")
+        validation = Signalling(VALIDATION.inputs, VALIDATION.labels).at(epoch, batch)
+        with pytest.raises(Interrupted, match="its state is saved") as stopped:
+            run.go(validation=validation)
         assert stopped.value.exit_code == 130
+        assert validation.__dict__["read"] == batch + 1
+        state = run.state()
+        assert (state["step"], state["epochs_done"]) == (4 * epoch, epoch - 1)
         resumed, resumed_weights = run.go()
         assert same(resumed_weights, final)
         assert run.records() == reference.records()
+        assert (resumed.last, resumed.best, resumed.best_epoch) == (fitted.last, fitted.best, fitted.best_epoch)
         assert same(resumed.best_weights, fitted.best_weights)
+
+
+def test_a_state_under_way_when_a_signal_comes_is_written_to_its_end_and_no_second_time(
+    undisturbed: tuple[Run, Fitted, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference, _, final = undisturbed
+    run, save, written = Run(tmp_path / "run"), torch.save, []
+
+    def interrupted(state: Any, file: Any) -> None:
+        written.append(state["step"])
+        if written == [1, 2, 3]:
+            signal.raise_signal(signal.SIGTERM)
+        save(state, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", interrupted)
+        with pytest.raises(Interrupted, match="after step 3 of 12"):
+            run.go(recipe=RECIPE.model_copy(update={"checkpoint_every": 0.0}))
+    assert written == [1, 2, 3]
+    assert [read_state(path)["step"] for path in saved_states(run.folder / "checkpoint")] == [2, 3]
+    assert same(run.go()[1], final)
+    assert run.records() == reference.records()
 
 
 def test_no_validation_pass_comes_between_a_signal_and_the_stop(tmp_path: Path) -> None:

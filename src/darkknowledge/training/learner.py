@@ -93,7 +93,7 @@ class Learner:
         self.bounded = [name for name, tensor in network.state_dict().items() if tensor.is_floating_point() and tensor.isfinite().all()]
         self.gradient_norm: Tensor | None = None
         self.sound_at = 0
-        self.saved_step: int | None = None
+        self.saved: tuple[int, int] | None = None
         self.records: list[Record] = []
         self.last: Score | None = None
         self.best: Score | None = None
@@ -235,7 +235,7 @@ class Learner:
             return
         # At least the last one, which may have passed the look at the steps and not that at the epoch.
         steps = range(min(self.sound_at, self.step - 1), self.step)
-        kept = "" if self.saved_step is None else f"; the last good state, of step {self.saved_step}, is kept in {self.checkpoint}"
+        kept = "" if self.saved is None else f"; the last good state, of step {self.saved[0]}, is kept in {self.checkpoint}"
         raise DivergedError(
             f"numbers are no longer finite after step {self.step}: {', '.join(f'{name} {value}' for name, value in wrong.items())}",
             why="every later step would train on it",
@@ -243,7 +243,7 @@ class Learner:
             found={
                 "step": self.step,
                 "values": wrong,
-                "saved_step": self.saved_step,
+                "saved_step": self.saved[0] if self.saved else None,
                 "batches": [{"step": step + 1, "ids": self.passes.batch(step).tolist()} for step in steps],
             },
         )
@@ -262,15 +262,15 @@ class Learner:
         return self.checkpoint is not None and monotonic() - self.saved_at >= self.recipe.checkpoint_every
 
     def save(self) -> None:
-        """Save the state, where there is a folder for it.
+        """Save the state, where there is a folder for it and it is not there yet.
 
         Raises:
             DivergedError: its numbers are no longer finite; the state before it is kept.
         """
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and self.saved != (self.step, self.epochs_done):
             self.require_finite(read(self.whole.means | self.extremes()))
             save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
-            self.saved_at, self.saved_step = monotonic(), self.step
+            self.saved_at, self.saved = monotonic(), (self.step, self.epochs_done)
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""
@@ -292,7 +292,7 @@ class Learner:
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
         self.step, self.epochs_done, self.seconds_before = state["step"], state["epochs_done"], state["seconds"]
-        self.saved_step = self.sound_at = self.step
+        self.saved, self.sound_at = (self.step, self.epochs_done), self.step
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

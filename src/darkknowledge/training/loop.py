@@ -132,9 +132,10 @@ class Lockstep:
         for batch in self.remaining_batches():
             with self.first_step():
                 self.advance(batch.to(self.device))
+            if stop.signal is None:
+                self.save_when_due()
             if stop.signal is not None or not self.going:
                 break
-            self.save_when_due()
         self.stop_if_asked(stop)
         self.end_epoch(stop)
         self.stop_if_asked(stop)
@@ -229,7 +230,7 @@ class Lockstep:
 
     def too_large(self) -> tuple[str, str]:
         """What there is not enough memory for, and what may help."""
-        recipe, saved = self.first.recipe, self.first.saved_step
+        recipe, saved = self.first.recipe, self.first.saved
         who = self.first.name if len(self.learners) == 1 else f"{len(self.learners)} students together"
         pieces = f", computed in {recipe.accumulate} pieces" if recipe.accumulate > 1 else ""
         fixes = ["a smaller network"]
@@ -239,7 +240,7 @@ class Lockstep:
             fixes.insert(0, f"training.accumulate={min(2 * recipe.accumulate, recipe.batch_size)} computes the same batch in smaller pieces")
         if len(self.learners) > 1:
             fixes.append("fewer students at once")
-        kept = "" if saved is None else f"; the last state, of step {saved}, is kept in {self.first.checkpoint}"
+        kept = "" if saved is None else f"; the last state, of step {saved[0]}, is kept in {self.first.checkpoint}"
         return f"train {who} in batches of {recipe.batch_size}{pieces}", f"{', or '.join(fixes)}{kept}"
 
     def save_when_due(self) -> None:
