@@ -48,8 +48,8 @@ def _looks(path: Path) -> Iterator[Look]:
 def _looks_at_run(path: Path) -> Iterator[Look]:
     yield partial(_run, RunFolder(path))
     for name in ("model", "best"):
-        # One without its manifest was being written when the run was stopped, and will be written again.
-        if (path / name / MANIFEST).is_file() or ((path / name).exists() and _finished(path)):
+        # Without its manifest it was being written when the run was stopped, and will be written again.
+        if (path / name / MANIFEST).is_file() or (_finished(path) and (name == "model" or (path / name).exists())):
             yield partial(_network, path / name)
     yield from (partial(_state, state) for state in saved_states(path / "checkpoint"))
     yield from (partial(_numbers, file) for file in sorted([*path.glob("evaluation-*.json"), *path.glob("comparison.json")]))
@@ -59,8 +59,9 @@ def _looks_at_run(path: Path) -> Iterator[Look]:
 
 
 def _finished(path: Path) -> bool:
+    """Whether a network was trained to its end."""
     try:
-        return RunFolder(path).finished
+        return RunFolder(path).finished and RunFolder(path).record["kind"] in ("train", "distill")
     except IntegrityError:  # which is told by itself
         return False
 
