@@ -151,6 +151,18 @@ def test_a_build_that_dies_between_two_writes_leaves_nothing_wrong(moment: int, 
     assert content(tmp_path / "set") == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("part", "gone"), [((0, 1), True), ((0, 2), False)])
+def test_what_a_killed_builder_left_is_gone_before_one_begins_alone_and_after_the_last_of_several(part: Any, gone: bool, tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    left = [tmp_path / name for name in (".plan.json.tmp-1-ab", ".lock-1-of-2", "shards/.00000-of-00007.arrow.tmp-1-ab")]
+    for path in left:
+        path.touch()
+    with building(tmp_path, part=part):
+        assert [path.exists() for path in left] == [not gone] * 3
+        assert (tmp_path / ".lock").exists()
+    assert content(tmp_path) == {}
+
+
 def test_what_a_builder_killed_at_the_very_end_left_is_tidied_up(tmp_path: Path) -> None:
     teacher, examples = Linear(), points()
     recorded(tmp_path / "set", teacher=teacher, examples=examples)

@@ -25,7 +25,7 @@ def building(folder: Path, *, part: tuple[int, int]) -> Iterator[None]:
     """Hold the right to build part ``(i, n)`` of the set in ``folder``; ``(0, 1)`` is all of it.
 
     ``.lock`` is held alone for all and together with others for a part, which has a lock of its own too. The system frees them when a process ends
-    in whatever way. The last one to leave removes the locks and what killed writers left behind.
+    in whatever way. What killed writers left behind is removed by whoever begins alone, and with the locks by the last one to leave.
 
     Raises:
         BusyError: another process holds it; the message names one.
@@ -35,6 +35,7 @@ def building(folder: Path, *, part: tuple[int, int]) -> Iterator[None]:
     with _held(folder / LOCK, shared=parts > 1) as descriptor:
         try:
             if parts == 1:
+                _clear(folder, keep=LOCK)
                 yield
             else:
                 own = folder / f"{LOCK}-{index}-of-{parts}"
@@ -52,10 +53,11 @@ def leftovers(folder: Path) -> list[Path]:
     return sorted([path for place in places for path in place.glob(".*.tmp-*")] + list(folder.glob(f"{LOCK}*")))
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, *, keep: str = "") -> None:
     # The lock itself goes last: whoever makes a new one finds a clean folder.
     for path in sorted(leftovers(folder), key=lambda path: path.name == LOCK):
-        path.unlink(missing_ok=True)
+        if path.name != keep:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
