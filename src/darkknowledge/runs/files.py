@@ -227,7 +227,7 @@ class _Hashed(io.BufferedWriter):
     """A new file that is hashed while it is written."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path, "xb"))
+        super().__init__(path.open("xb", buffering=0))
         self._digest, self._size = hashlib.sha256(), 0
 
     def write(self, data: ReadableBuffer, /) -> int:
