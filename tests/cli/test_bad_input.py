@@ -274,7 +274,7 @@ def test_a_disk_that_is_full_to_the_last_byte_takes_no_run(full_disk: Path, dk: 
             file.write(bytes(4096))
     done = dk("train", f"out={full_disk}/new")
     assert done.code == RESOURCE
-    assert "cannot write config.yaml: No space left on device" in done.err
+    assert "cannot write .lock: No space left on device" in done.err
     assert [path.name for path in full_disk.iterdir()] == ["filler"]
 
 
@@ -355,12 +355,12 @@ def test_a_run_that_another_process_holds_is_busy(dk: Program, world: Path, tmp_
     words = ["train", "model.hidden=[16]", "training.steps=1", "training.threads=1", f"out={tmp_path / 'run'}"]
     assert dk(*words).code == 0
     run = open_run(tmp_path / "run")
-    run.note(status="interrupted")
+    run.note(status="preempted")
     with lock(run.path):
         done = dk(*words, "resume=true")
     assert done.code == BUSY, done.err
     assert f'"pid": {os.getpid()}' in done.err
-    assert run.record["status"] == "interrupted"
+    assert run.record["status"] == "preempted"
 
 
 def test_a_comparison_is_not_taken_for_a_network(dk: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +383,6 @@ def test_a_mistake_shows_its_traceback_on_demand(world: Path) -> None:
     [
         (PermissionError(13, "Permission denied", "/some/file"), RESOURCE, "Permission denied\n  where: /some/file"),
         (MemoryError(), RESOURCE, "the memory is not enough"),
-        (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_what_the_system_raises_is_told_in_our_words(

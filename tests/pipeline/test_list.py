@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import darkknowledge
-from darkknowledge.runs.folder import RunFolder
+from darkknowledge.runs.folder import RunFolder, lock
 
 CONFIG = {"data": {"name": "digits"}, "training": {"seed": 3}, "student": {"name": "cifar_resnet"}}
 
@@ -34,6 +34,13 @@ def test_a_damaged_run_is_listed_as_such_beside_the_others(tmp_path: Path) -> No
     assert {run.path.name: run.status for run in darkknowledge.list_runs(tmp_path)} == {"a": "damaged", "b": "created"}
     (tmp_path / "b" / "config.yaml").unlink()
     assert {run.status for run in darkknowledge.list_runs(tmp_path)} == {"damaged"}
+
+
+def test_a_run_that_was_killed_is_listed_as_such(tmp_path: Path) -> None:
+    for name in ("killed", "running"):
+        RunFolder.create(tmp_path / name, kind="train", config=CONFIG).note(status="running")
+    with lock(tmp_path / "running"):
+        assert {run.path.name: run.status for run in darkknowledge.list_runs(tmp_path)} == {"killed": "killed", "running": "running"}
 
 
 def test_where_nothing_lies_nothing_is_listed(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -161,11 +162,17 @@ def test_a_folder_that_another_process_works_in_is_busy(holder: subprocess.Popen
     assert run.record["status"] == "created"
 
 
-def test_the_lock_of_a_process_that_was_killed_is_free(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_the_lock_of_a_process_that_was_killed_is_free_and_the_status_says_what_became_of_it(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run", finished=False)
+    run.note(status="running")
+    assert run.status == "running"
+    with pytest.raises(UsageError, match=r"is not finished \(status: running\)[\s\S]*wait for it"):
+        open_run(tmp_path / "run")
     os.kill(holder.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while holder.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    holder.wait(10)
+    assert run.status == "killed"
+    with pytest.raises(UsageError, match=r"is not finished \(status: killed\)[\s\S]*continue it with resume=true"):
+        open_run(tmp_path / "run")
     with open_run(tmp_path / "run", finished=False).held():
         assert json.loads((tmp_path / "run" / ".lock").read_text())["pid"] == os.getpid()
 
@@ -175,6 +182,28 @@ def test_the_lock_is_exclusive_within_a_process_too(tmp_path: Path) -> None:
         pass
     with lock(tmp_path):
         pass
+
+
+def test_looking_at_a_status_keeps_nobody_from_the_folder(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    with run.held():
+        assert run.status == "running"
+    with (run.path / ".lock").open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        leaves = threading.Timer(0.1, look.close)
+        leaves.start()
+        with lock(run.path):
+            leaves.join()
+
+
+def test_what_cannot_be_known_is_not_called_killed(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    run.note(status="running")
+    assert run.status == "killed"
+    (run.path / ".lock").unlink()
+    assert run.status == "killed"
+    (run.path / ".lock").symlink_to(tmp_path / "elsewhere")
+    assert run.status == "running"
 
 
 def test_space_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:

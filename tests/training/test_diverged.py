@@ -142,7 +142,7 @@ def test_a_state_that_is_not_finite_is_never_saved_and_the_last_good_one_is_name
     recipe = RECIPE.model_copy(update={"checkpoint_every": 0.0, "log_every": 100, **own})
     with pytest.raises(DivergedError, match=f"after step {STEP}") as diverged:
         fit(mlp(), Hiding(gradient, pieces=recipe.accumulate), TRAIN, recipe, checkpoint=tmp_path / "state")
-    assert f"the last good state, of step {STEP - 1}, is kept in {tmp_path / 'state'}" in diverged.value.fix
+    assert f"the state of step {STEP - 1} is kept in {tmp_path / 'state'}: resume=true resume_changes=[training.learning_rate]" in diverged.value.fix
     assert saved(tmp_path / "state")[-1] == STEP - 1
 
 

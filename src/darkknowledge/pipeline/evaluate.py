@@ -26,7 +26,8 @@ from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing
-from darkknowledge.training.memory import freed_memory_kept
+from darkknowledge.training.memory import freed_memory_kept, shortage_told
+from darkknowledge.training.signals import stoppable
 from darkknowledge.training.threads import use_threads
 from darkknowledge.transfer import TransferSet
 
@@ -40,6 +41,7 @@ def evaluate(
     root: str | Path | None = None,
     ensemble: str | None = None,
     cost: bool = True,
+    batch_size: int = 1024,
     threads: int | None = None,
     plugins: tuple[str, ...] = (),
 ) -> list[Evaluation]:
@@ -54,6 +56,7 @@ def evaluate(
         ensemble: also measure the runs as one ensemble that answers by the mean of its members' ``probability`` (the paper's) or ``logit``; its
             numbers come last, and are in no folder.
         cost: also count parameters and multiply-adds and time the network.
+        batch_size: pictures that a network is asked about at a time.
         threads: for torch, and so for the latencies; stated with them.
         plugins: modules whose classes may be imported when a run names one.
 
@@ -67,10 +70,11 @@ def evaluate(
     """
     runs = [run] if isinstance(run, str | Path) else list(run)
     values: dict[str, Any] = {"run": runs, "split": split, "weights": weights, "root": root, "ensemble": ensemble}
-    values |= {"cost": cost, "threads": threads, "plugins": plugins}
+    values |= {"cost": cost, "batch_size": batch_size, "threads": threads, "plugins": plugins}
     return evaluate_from(validate(EvaluateSettings, values), data=data, report=lambda line: None)
 
 
+@stoppable()
 @freed_memory_kept()
 def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, report: Report) -> list[Evaluation]:
     """`evaluate` with checked settings."""
@@ -78,8 +82,15 @@ def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, re
     runs = [open_run(path) for path in settings.run]
     # Before the first run is measured, which takes a while.
     together = None if settings.ensemble is None else _Ensemble.of(runs, settings, settings.ensemble, data)
-    found = [_evaluate_run(run, settings, data, report) for run in runs]
-    return found if together is None else [*found, together.evaluate(settings)]
+    with shortage_told("cpu", lambda: _too_large(settings)):
+        found = [_evaluate_run(run, settings, data, report) for run in runs]
+        return found if together is None else [*found, together.evaluate(settings)]
+
+
+def _too_large(settings: EvaluateSettings) -> tuple[str, str]:
+    """What there is not enough memory for, and what may help."""
+    size = settings.batch_size
+    return f"ask networks about {size} pictures at a time", f"batch_size={max(size // 4, 1)}{', and cost=false' if settings.cost else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,8 @@ class _Ensemble:
     def evaluate(self, settings: EvaluateSettings) -> Evaluation:
         """Measure it."""
         examples = self.data.open_test() if settings.split == "test" else self.data.validation
-        return evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost)
+        size = settings.batch_size
+        return evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost, batch_size=size)
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
@@ -127,9 +139,17 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     examples = found.open_test() if settings.split == "test" else found.validation
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
     reference = _teacher_answers(run, settings, found, examples, report)
-    evaluation = evaluate_subject(subject, examples, split=settings.split, validation=found.validation, reference=reference, cost=settings.cost)
+    evaluation = evaluate_subject(
+        subject,
+        examples,
+        split=settings.split,
+        validation=found.validation,
+        reference=reference,
+        cost=settings.cost,
+        batch_size=settings.batch_size,
+    )
     if reference is None and (recorded := _recorded_teacher(run, report)) is not None:
-        fidelity = fidelity_to_recorded(subject.teacher, recorded, found.train)
+        fidelity = fidelity_to_recorded(subject.teacher, recorded, found.train, batch_size=settings.batch_size)
         evaluation = replace(evaluation, fidelity=fidelity, fidelity_on="transfer set")
     evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best")
     return evaluation
@@ -171,4 +191,4 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
     if fingerprints(members) != run.record["teacher_fingerprints"]:
         report(f"no agreement with the teacher for {run.path}: the teacher is no longer the one that it learned from")
         return None
-    return answer(assemble_teacher(members, teacher), examples)
+    return answer(assemble_teacher(members, teacher), examples, batch_size=settings.batch_size)

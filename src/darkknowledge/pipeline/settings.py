@@ -262,6 +262,7 @@ class EvaluateSettings(Section):
     ensemble: Literal["probability", "logit"] | None = None
     """Also measure the runs as one ensemble, whose answer is the mean of theirs."""
     cost: bool = True
+    batch_size: Annotated[int, Strict(), Field(ge=1)] = 1024
     threads: Annotated[int, Strict(), Field(ge=1)] | None = None
     plugins: tuple[str, ...] = ()
 

@@ -69,7 +69,7 @@ def _finished(path: Path) -> bool:
 def _run(run: RunFolder) -> str:
     run.verify()
     lines = len(read_records(run.path / "metrics.jsonl"))
-    return f"{run.path}: a run that is {run.record['status']}, with {lines:,} lines of metrics"
+    return f"{run.path}: a run that is {run.status}, with {lines:,} lines of metrics"
 
 
 def _network(path: Path) -> str:

@@ -235,11 +235,10 @@ class Learner:
             return
         # At least the last one, which may have passed the look at the steps and not that at the epoch.
         steps = range(min(self.sound_at, self.step - 1), self.step)
-        kept = "" if self.saved is None else f"; the last good state, of step {self.saved[0]}, is kept in {self.checkpoint}"
         raise DivergedError(
             f"numbers are no longer finite after step {self.step}: {', '.join(f'{name} {value}' for name, value in wrong.items())}",
             why="every later step would train on it",
-            fix=f"lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup{kept}",
+            fix=f"lower training.learning_rate, set training.clip_norm=1, or lengthen training.warmup{self.kept('training.learning_rate')}",
             found={
                 "step": self.step,
                 "values": wrong,
@@ -271,6 +270,12 @@ class Learner:
             self.require_finite(read(self.whole.means | self.extremes()))
             save_state(self.checkpoint, self.state(), name=f"{self.step:08d}-{self.epochs_done:06d}")
             self.saved_at, self.saved = monotonic(), (self.step, self.epochs_done)
+
+    def kept(self, setting: str) -> str:
+        """What to do with the last saved state where ``setting`` is to be another: the end of a message, empty where there is none."""
+        if self.saved is None:
+            return ""
+        return f"; the state of step {self.saved[0]} is kept in {self.checkpoint}: resume=true resume_changes=[{setting}] goes on from it"
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""

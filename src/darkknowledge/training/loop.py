@@ -230,18 +230,16 @@ class Lockstep:
 
     def too_large(self) -> tuple[str, str]:
         """What there is not enough memory for, and what may help."""
-        recipe, saved = self.first.recipe, self.first.saved
+        recipe = self.first.recipe
         who = self.first.name if len(self.learners) == 1 else f"{len(self.learners)} students together"
         pieces = f", computed in {recipe.accumulate} pieces" if recipe.accumulate > 1 else ""
-        fixes = ["a smaller network"]
-        if recipe.batch_size > 1:
-            fixes = [f"training.batch_size={recipe.batch_size // 2} makes it smaller"]
+        fix = "choose a smaller network"
         if recipe.accumulate < recipe.batch_size:
-            fixes.insert(0, f"training.accumulate={min(2 * recipe.accumulate, recipe.batch_size)} computes the same batch in smaller pieces")
+            fix = f"training.accumulate={min(2 * recipe.accumulate, recipe.batch_size)} computes the same batch in smaller pieces"
+            fix += f", training.batch_size={recipe.batch_size // 2} makes it smaller{self.first.kept('training.accumulate')}"
         if len(self.learners) > 1:
-            fixes.append("fewer students at once")
-        kept = "" if saved is None else f"; the last state, of step {saved[0]}, is kept in {self.first.checkpoint}"
-        return f"train {who} in batches of {recipe.batch_size}{pieces}", f"{', or '.join(fixes)}{kept}"
+            fix += "; or train fewer students at once"
+        return f"train {who} in batches of {recipe.batch_size}{pieces}", fix
 
     def save_when_due(self) -> None:
         """Save all states when one of them is due, so that they stay at the same step."""
