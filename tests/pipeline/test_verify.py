@@ -15,6 +15,7 @@ from darkknowledge.errors import IntegrityError, Interrupted
 from darkknowledge.pipeline.verify import verify
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.checkpoint import saved_states
+from darkknowledge.transfer import export
 from pipeline.small import LOGGING, STEPS, STUDENT
 
 
@@ -53,6 +54,19 @@ def test_every_file_that_was_altered_is_named(kept: Path) -> None:
         assert str(path.parent) in told or path.parent.name == "shards", path
         path.write_bytes(own)
     assert len(verify(kept)) == 8
+
+
+def test_no_student_learns_from_answers_that_were_altered(kept: Path, tmp_path: Path) -> None:
+    (found,) = (kept / "transfer").iterdir()
+    shutil.copytree(found, tmp_path / "set")
+    for path in (tmp_path / "set").glob("shards/*.arrow"):
+        flip(path, random.Random(3))
+        with pytest.raises(IntegrityError, match=f"{path.name} is not the file that was written"):
+            darkknowledge.distill(transfer=tmp_path / "set", training=STEPS | {"steps": 2}, logging=LOGGING, out=tmp_path / "student")
+    assert not (tmp_path / "student").exists()
+    with pytest.raises(IntegrityError, match="is not the file that was written"):
+        export(tmp_path / "set", tmp_path / "set.parquet")
+    assert not (tmp_path / "set.parquet").exists()
 
 
 def test_all_of_them_are_named_at_once_and_the_exit_code_is_4(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,6 +184,7 @@ def _taught_by(
     report: Report,
 ) -> list[Teaching]:
     """The set as a teacher, after all that can be wrong with it was looked for; ``teacher`` is whose answers it holds, if it is at hand."""
+    found.require_whole()
     for temperature in sorted({temperature for objective in objectives for temperature in soft_temperatures(objective)}):
         found.require_temperature(temperature, least=settings.least_mass)
     if found.temperatures is not None and not all(map(soft_temperatures, objectives)):

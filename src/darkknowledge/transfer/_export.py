@@ -37,6 +37,7 @@ def export(path: str | os.PathLike[str], out: str | os.PathLike[str], *, tempera
     if temperature is None:
         temperature = found.temperatures[0] if found.temperatures else 1.0
     found.captured_mass(temperature)
+    found.require_whole()
     schema = _schema(found.identity, temperature)
 
     def write(file: BinaryIO) -> None:

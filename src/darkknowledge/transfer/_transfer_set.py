@@ -15,6 +15,7 @@ from torch import Tensor
 
 from darkknowledge.contract import Answer, Batch
 from darkknowledge.errors import UsageError
+from darkknowledge.runs.files import Written, verify_files
 from darkknowledge.transfer._checks import captured_mass, checked_manifest, require_captured, require_same_inputs
 from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._keys import Numbers, keys_of, missing
@@ -42,7 +43,7 @@ class TransferSet:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> TransferSet:
-        """The set in the folder ``path``. The manifest, the size of every file and the form of every shard are checked; `verify` checks every byte.
+        """The set in the folder ``path``. The manifest, the size of every file and the form of every shard are checked; `require_whole` reads all.
 
         Raises:
             UsageError: there is no transfer set.
@@ -168,6 +169,14 @@ class TransferSet:
         keys = self.keys().numpy() if ids is None else np.unique(keys_of(ids, views, per_example=self.views))
         answers, checksums = torch.from_numpy(self.raw(keys)), self._checksums(keys)
         return LoadedSet(self.identity, torch.from_numpy(keys), answers, checksums, where=str(self.path)).to(device)
+
+    def require_whole(self) -> None:
+        """Look at every byte before the answers are trusted.
+
+        Raises:
+            IntegrityError: files are not those that were recorded; all of them are named.
+        """
+        verify_files(self.path, {name: Written(size, digest) for name, (size, digest) in self._manifest.files.items()})
 
     def require_rows(self, ids: Numbers, views: Numbers | None = None) -> None:
         """Refuse to begin with rows that are not there.
