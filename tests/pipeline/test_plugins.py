@@ -10,6 +10,7 @@ import yaml
 
 import darkknowledge
 from darkknowledge.errors import UsageError
+from darkknowledge.runs.folder import RunFolder
 
 OWN_DATA = """
 from pathlib import Path
@@ -48,6 +49,7 @@ def test_a_teacher_named_in_a_run_folder_is_not_imported(tmp_path: Path, monkeyp
     config = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
     config["teacher"] = {"source": [source], "average": "probability", "weights": None, "check": True}
     (run.path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    RunFolder(run.path).vouch("config.yaml")  # as a stranger who made the folder would
     with pytest.raises(UsageError, match=r"plugins=\[evil_teacher\]"):
         darkknowledge.evaluate(run.path, cost=False)
     assert not (tmp_path / "evil_teacher.imported").exists()

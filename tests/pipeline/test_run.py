@@ -20,6 +20,7 @@ from darkknowledge import model as model_room
 from darkknowledge.contract import Batch
 from darkknowledge.data import _idx, load
 from darkknowledge.errors import DataError, IntegrityError, UsageError
+from darkknowledge.runs.checked_json import read_checked
 from darkknowledge.runs.folder import open_run
 from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
@@ -102,7 +103,7 @@ def test_the_students_end_apart(compared: Comparison) -> None:
 
 
 def test_the_comparison_counts_what_the_answers_say(compared: Comparison) -> None:
-    kept = json.loads((compared.path / "comparison.json").read_text())
+    kept = read_checked(compared.path / "comparison.json")
     assert kept == json.loads(json.dumps(compared.to_dict()))
     right: dict[str, list[np.ndarray]] = {"alone": [], "distilled": []}
     for arm, rows in right.items():

@@ -18,7 +18,7 @@ from darkknowledge.data._encoded import Listing, PictureOptions, encoded_source
 from darkknowledge.data._files import missing, require_folder, unreadable
 from darkknowledge.errors import DataError, UsageError
 
-ROWS, DENSEST, SMALL = 32, 100, 1 << 25
+ROWS, DENSEST, SMALL = 32, 100, 1 << 24
 """Rows that are unpacked at once, and bytes that a file may unpack to: so many for each of its own, and some in any case. (Encoded pictures hardly
 shrink any further.)"""
 
@@ -138,6 +138,8 @@ def _read(path: Path, image_column: str, label_column: str) -> tuple[Any, torch.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise DataError(f"{path.name} is no file", where=str(path), fix="remove it")
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow

@@ -24,8 +24,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
 
@@ -276,22 +277,20 @@ def lock(path: Path) -> Iterator[None]:
         descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise storage_error(error, path / ".lock") from error
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+    # Without a buffer: one that cannot be written on a full disk would be tried again when the file is closed.
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
         if not _locked(file):
-            file.seek(0)
-            holder = file.read().strip() or "an unknown process"
+            holder = file.read().decode(errors="replace").strip() or "an unknown process"
             raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…")
         try:
-            file.seek(0)
-            file.truncate()
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
-            file.flush()
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}).encode())
         except OSError as error:
             raise storage_error(error, path / ".lock") from error
         yield
 
 
-def _locked(file: TextIO) -> bool:
+def _locked(file: FileIO) -> bool:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE)

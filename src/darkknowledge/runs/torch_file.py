@@ -17,6 +17,7 @@ import torch
 from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
+_ZIP, _TAR = b"PK\3\4", b"ustar"
 _FILLS_MEMORY = b"bytearray"
 """The one call that PyTorch allows such a program and that fills as much memory as it names, in a number of a few digits."""
 
@@ -58,8 +59,10 @@ def read_torch_file(path: Path) -> Any:
 def _require_modest(path: Path) -> None:
     """Refuse a file that would fill more memory than it has bytes: one that is compressed, or a program that asks for it."""
     with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\3\4"  # how PyTorch tells its own two formats
-    if not (_is_modest_archive(path) if zipped else not _mentions(path, _FILLS_MEMORY)):
+        start = file.read(512)
+    if _TAR in start[257:]:  # for which PyTorch would make a temporary folder before it refuses
+        raise ValueError("a tar archive")
+    if not (_is_modest_archive(path) if start.startswith(_ZIP) else not _mentions(path, _FILLS_MEMORY)):  # as PyTorch tells its formats
         raise IntegrityError(
             f"{path.name} would fill more memory than it has bytes: it was not opened",
             where=str(path),

@@ -72,10 +72,11 @@ def read_canonical(path: Path) -> dict[str, Any]:
     """The object in a JSON file that must be written as `canonical` writes it.
 
     Raises:
-        IntegrityError: the file is missing, is a link, or is not that text of a JSON object.
+        IntegrityError: the file is missing, is a link or a pipe, or is not that text of a JSON object.
     """
-    if path.is_symlink():
-        raise IntegrityError(f"{path.name} is a link", where=str(path), why="a transfer set holds its own files", fix="copy the files, not links")
+    if path.is_symlink() or path.is_fifo():  # which would wait for a writer
+        what = f"{path.name} is a {'link' if path.is_symlink() else 'pipe'}"
+        raise IntegrityError(what, where=str(path), why="a transfer set holds its own files", fix="copy the files, not links")
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
