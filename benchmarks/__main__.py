@@ -17,6 +17,9 @@ UNKNOWN = 2
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; the exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    if words and words[0] in ELSEWHERE and ELSEWHERE[words[0]].command == f"-m benchmarks.{words[0]}":
+        return program(words[0], words[1:])
     arguments = parser().parse_args(words)
     if arguments.name is None:
         print(listing())
@@ -28,6 +31,13 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"there is no benchmark {arguments.name!r}; {close_match(arguments.name, TIMED)}", file=sys.stderr)
         return UNKNOWN
     return start(arguments)
+
+
+def program(name: str, words: list[str]) -> int:
+    """What has a command line of its own."""
+    from darkknowledge.cli.main import guarded
+
+    return guarded(lambda: import_module(f"benchmarks.{name}.__main__").main(words))  # type: ignore[no-any-return]
 
 
 def parser() -> argparse.ArgumentParser:
