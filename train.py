@@ -7,7 +7,7 @@
 Keys: model.name (teacher, distill or student), model.teacher (a run folder in place of the newest), model.teacher_depth, model.student_depth;
 data.name (cifar10 or parquet), data.root, data.download; training.epochs, .batch_size, .learning_rate, .steps, … (dk train --cfg job shows all);
 objective.temperature, objective.alpha; logging.wandb (on, offline without a key), logging.project, logging.progress; out (the run folder to
-make), resume (go on with an interrupted run in out).
+make), resume (go on with the run in out where one was begun).
 
 A thin program over the package: dk train and dk distill do the same with any data, network and objective.
 """
@@ -29,6 +29,7 @@ try:
         LoggingSettings,
         ModelSettings,
         ObjectiveSettings,
+        Resume,
         Section,
         TeacherSettings,
         TrainSettings,
@@ -63,7 +64,7 @@ class Settings(Section):
     objective: ObjectiveSettings = ObjectiveSettings()
     logging: LoggingSettings
     out: Path | None = None
-    resume: bool = False
+    resume: Resume = False
 
 
 DEFAULTS = ["data.name=cifar10", "training.epochs=100", "training.batch_size=128", "training.weight_decay=5e-4", "logging.wandb=true"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from darkknowledge.pipeline._folders import removed_on_failure
 from darkknowledge.pipeline.settings import TrainSettings, validate
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.checkpoint import saved_states
-from pipeline.small import LOGGING, STEPS, STUDENT
+from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, write_mnist
 
 SHORT = STEPS | {"steps": 4, "checkpoint_every": 0.0}
 LEFT = [".lock", "config.yaml", "environment.json", ".run.json.tmp-12-0123abcd"]
@@ -158,3 +159,31 @@ def test_a_new_folder_goes_with_a_failure_unless_another_process_works_in_it_by_
     with pytest.raises(type(error)), removed_on_failure(run, fresh=True):
         raise error
     assert run.path.exists() is stays
+
+
+@pytest.mark.usefixtures("no_costs")
+def test_a_comparison_does_not_go_on_with_other_data_or_another_teacher_for_the_students_that_are_left(
+    stop: Any, mnist: Path, tmp_path: Path
+) -> None:
+    data = {"name": "mnist", "root": mnist, "augment": "none"}
+
+    def compare(*, resume: bool) -> darkknowledge.Comparison:
+        return darkknowledge.run(
+            data, student=STUDENT, teacher={"source": str(tmp_path / "teacher"), "check": False}, training=SHORT, seeds=2, logging=LOGGING,
+            out=tmp_path / "whole", resume=resume,
+        )  # fmt: skip
+
+    for seed in (0, 1):
+        darkknowledge.train(TEACHER, data, training=SHORT | {"seed": seed}, logging=LOGGING, out=tmp_path / f"teacher-{seed}")
+    shutil.copytree(tmp_path / "teacher-0", tmp_path / "teacher")
+    stop("alone-1", 2)
+    with pytest.raises(Interrupted):
+        compare(resume=False)
+    write_mnist(mnist, shift=1)
+    with pytest.raises(IntegrityError, match=r"the data is not what .*alone-0 was trained on"):
+        compare(resume=True)
+    write_mnist(mnist)
+    shutil.rmtree(tmp_path / "teacher")
+    shutil.copytree(tmp_path / "teacher-1", tmp_path / "teacher")
+    with pytest.raises(IntegrityError, match=r"the teacher is no longer the one that .*distilled-0 learned from"):
+        compare(resume=True)

@@ -162,6 +162,7 @@ def _recorded_teacher(run: RunFolder, report: Report) -> TransferSet | None:
         return None
     try:
         found = TransferSet.open(noted["path"])
+        found.require_whole()
     except DarkKnowledgeError as error:
         report(f"no agreement with the teacher for {run.path}: {error.what}")
         return None

@@ -12,13 +12,14 @@ from rich.console import Console
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recovered, mcnemar, paired_test
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
-from darkknowledge.errors import UsageError
+from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.pipeline._folders import note_changes, open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import (
     assemble_teacher,
     build_network,
     build_objective,
     examine_teacher,
+    fingerprints,
     is_folder,
     load_data,
     load_members,
@@ -29,6 +30,7 @@ from darkknowledge.pipeline._materials import (
 from darkknowledge.pipeline._measuring import BATCH, Answers, Evaluation, Subject, evaluate_subject
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings, TransferSettings
 from darkknowledge.pipeline._recording import codec_for
+from darkknowledge.pipeline._reopening import require_same_data
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.distill import distill_from
@@ -214,7 +216,10 @@ def _train_pair(
     common = {name: getattr(settings, name) for name in ("data", "student", "objective", "logging", "resume", "plugins")}
     transfer = TransferSettings(**settings.transfer.model_dump())
     with_teacher = DistillSettings(**common, teacher=teaching, transfer=transfer, training=recipe, out=folder.path / f"distilled-{index}")
-    return alone, distill_from(with_teacher, data=data, report=report)
+    distilled = distill_from(with_teacher, data=data, report=report)
+    for trained in (alone, distilled):  # nothing else looks at the data again for one that was finished before
+        require_same_data(RunFolder(trained.path), data)
+    return alone, distilled
 
 
 def _train_settings(settings: RunSettings, data: DataSettings, model: ModelSettings, recipe: Recipe, out: Path) -> TrainSettings:
@@ -228,6 +233,13 @@ def _compare(
     """Measure the teacher and every student on the test split; the costs, which all seeds share, are those of the first pair."""
     examples = data.open_test()
     members = load_members(teaching, data, plugins=settings.plugins)
+    for _, trained in pairs:
+        if RunFolder(trained.path).record["teacher_fingerprints"] != fingerprints(members):
+            raise IntegrityError(
+                f"the teacher is no longer the one that {trained.path} learned from",
+                why="the students of a comparison have one teacher",
+                fix="bring it back, or start a new run with another out=…",
+            )
     # Published weights and checkpoints of others have no file of ours; then the size of the teacher is not known.
     folders = [model_folder(source) for source in teaching.source if is_folder(source)]
     files = [folder / "model.safetensors" for folder in folders] if len(folders) == len(members) else []
