@@ -75,7 +75,9 @@ def test_recording_on_the_way_to_a_student(short: Callable[[int], Any], runs: Pa
 
 
 @pytest.mark.parametrize("call", [1, 2])
-def test_evaluation(call: int, short: Callable[[int], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation(
+    call: int, short: Callable[[int], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = darkknowledge.train({"name": "hinton_mlp", "hidden": [8]}, training={"steps": 2, "threads": 1}, logging=LOGGING, out=tmp_path / "run").path
     words = ["evaluate", f"run={run}", "cost=false", "threads=1", "batch_size=200"]
     with short(call):
@@ -83,7 +85,15 @@ def test_evaluation(call: int, short: Callable[[int], Any], tmp_path: Path, caps
     assert "error: the memory is not enough to ask networks about 200 pictures at a time\n" in (said := capsys.readouterr().err)
     assert "  fix: batch_size=50\n" in said
     assert not (run / "evaluation-test.json").exists()
+    usual, asked = HintonMLP.forward, []
+
+    def forward(self: HintonMLP, inputs: Tensor) -> Tensor:
+        asked.append(len(inputs))
+        return usual(self, inputs)
+
+    monkeypatch.setattr(HintonMLP, "forward", forward)
     assert main(words) == 0
+    assert max(asked) == 200
 
 
 @pytest.mark.usefixtures("no_costs")

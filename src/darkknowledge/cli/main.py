@@ -67,7 +67,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (DarkKnowledgeError, MemoryError, OSError, RuntimeError) as error:
-        if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _out_of_memory(error)):
+        if debug or (isinstance(error, OSError) and error.filename is None) or (isinstance(error, RuntimeError) and not _known(error)):
             raise
         from darkknowledge.transfer import printable
 
@@ -108,10 +108,14 @@ def _stopped_in_words() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _known(error: RuntimeError) -> bool:
     from darkknowledge.training.memory import out_of_memory
 
-    return out_of_memory(error)
+    return out_of_memory(error) or LOST_WORKER in str(error)
+
+
+LOST_WORKER = "DataLoader worker"
+"""How torch begins to tell, at any point of the main process, that a process that decodes pictures is gone."""
 
 
 def _as_known(error: BaseException) -> DarkKnowledgeError:
@@ -121,6 +125,9 @@ def _as_known(error: BaseException) -> DarkKnowledgeError:
             return error
         case OSError():
             return ResourceError(f"{error.strerror or error}", where=str(error.filename), fix="check the path, its permissions and the space left")
+        case RuntimeError() if LOST_WORKER in str(error):
+            why = str(error).partition("\n")[0]
+            return ResourceError("a process that decodes pictures is gone", why=why, fix="lower data.workers if the memory was not enough for all")
         case _:
             return ResourceError("the memory is not enough", fix="lower training.batch_size, or raise training.accumulate")
 

@@ -5,6 +5,7 @@ This is the one file of the room that knows torchvision; its transforms are impo
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -72,6 +73,7 @@ class PhotoExamples:
             batch_sampler=[list(zip(chunk.tolist(), chosen.tolist(), strict=True)) for chunk, chosen in chunks],
             collate_fn=_collate,
             num_workers=min(self.workers, len(chunks)),
+            worker_init_fn=_leave_signals_alone,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else the loader would draw its base seed from the run's own generator
         )
@@ -116,6 +118,12 @@ class _Views:
             return self.augmentation.view(picture, number, shape=(3, self.examples.image_size, self.examples.image_size))
         except DarkKnowledgeError as error:
             return error
+
+
+def _leave_signals_alone(worker: int) -> None:
+    """A terminal or a scheduler signals to all processes at once, and the main one, which saves the state, still needs this batch."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _collate(items: Sequence[Tensor | DarkKnowledgeError]) -> Tensor | DarkKnowledgeError:

@@ -122,7 +122,7 @@ def record_rows(
     report(f"recording {len(plan.keys):,} answers ({examples}), {plan.bytes / 1e6:,.1f} MB as {plan.identity.codec.name}, into {out}")
     bar = RowsProgress(console, out.name, shown=progress)
     try:
-        with bar, stoppable(lambda number: _stopped(number, bar, out)), shortage_told(device, lambda: _too_large(plan)):
+        with bar, stoppable(lambda number: _stopped(number, bar, plan, out)), shortage_told(device, lambda: _too_large(plan)):
             return build(
                 out,
                 plan,
@@ -137,8 +137,8 @@ def record_rows(
         recording.teacher.to("cpu")
 
 
-def _stopped(number: int, bar: RowsProgress, out: Path) -> Interrupted:
-    what = f"stopped by signal {number} after {bar.done:,} of {bar.total:,} rows; the files that are finished are kept"
+def _stopped(number: int, bar: RowsProgress, plan: Plan, out: Path) -> Interrupted:
+    what = f"stopped by signal {number} after {bar.done:,} of {bar.total or len(plan.keys):,} rows; the files that are finished are kept"
     return Interrupted(what, signal=number, where=str(out), fix="the same command goes on with them")
 
 
