@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,18 @@ from darkknowledge.contract import Batch
 from darkknowledge.data import Replayable
 
 
-@pytest.fixture
-def look(tmp_path: Path) -> Callable[..., list[Batch]]:
-    """``look(*numbers)``: batches of views whose transform sends these signals to its own process."""
-    for index in range(6):
-        folder = tmp_path / "ab"[index % 2]
+def write_pictures(root: Path) -> None:
+    """Seven, of which one is for test."""
+    for index in range(7):
+        folder = root / "ab"[index % 2]
         folder.mkdir(exist_ok=True)
         Image.fromarray(np.full((70 + 5 * index, 90, 3), 40 * index, np.uint8)).save(folder / f"{index}.png")
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Callable[..., list[Batch]]:
+    """``look(*numbers)``: batches of the views, whose transform sends these signals to its own process."""
+    write_pictures(tmp_path)
     main = os.getpid()
 
     def batches(*numbers: int) -> list[Batch]:
@@ -45,6 +52,27 @@ def look(tmp_path: Path) -> Callable[..., list[Batch]]:
 
 def test_a_signal_to_all_processes_leaves_their_batches_to_the_main_one(look: Callable[..., list[Batch]]) -> None:
     assert [len(batch) for batch in look(signal.SIGTERM, signal.SIGINT)] == [2, 2, 2]
+
+
+def test_one_that_is_still_there_at_the_end_of_the_program_does_not_hold_it_up(tmp_path: Path) -> None:
+    """A failure in a transform, whose traceback is kept as by a notebook: the loader's processes are alive when Python ends them by a signal."""
+    program = """if True:
+        import sys
+        import torch
+        from darkknowledge import data
+        from darkknowledge.data import Replayable, _photos
+        _photos.GRACE = 1
+        recipe = Replayable(lambda picture: 1 / 0, meaning="fails/1")
+        examples = data.load("image_folder", root=sys.argv[1], image_size=32, workers=1, validation=0, augment=recipe).train
+        try:
+            list(examples.batches(torch.arange(4), batch_size=1, views=torch.zeros(4, dtype=torch.long)))
+        except ZeroDivisionError as error:
+            sys.last_value = error
+            print("failed")
+    """
+    write_pictures(tmp_path)
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "failed\n"), ended.stderr
 
 
 def test_one_that_is_killed_is_told_in_words(look: Callable[..., list[Batch]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,8 @@ from darkknowledge.errors import DarkKnowledgeError, UsageError, close_match
 from darkknowledge.randomness import Stream, bits
 
 RECIPES = ("none", "photo")
+GRACE = 10
+"""Seconds that a worker lives on after a signal: as long as a stop may take."""
 SHOWN = 0.875
 """Share of the shorter side that a plain view keeps: 224 of 256 pixels, the custom of ImageNet."""
 
@@ -73,7 +75,7 @@ class PhotoExamples:
             batch_sampler=[list(zip(chunk.tolist(), chosen.tolist(), strict=True)) for chunk, chosen in chunks],
             collate_fn=_collate,
             num_workers=min(self.workers, len(chunks)),
-            worker_init_fn=_leave_signals_alone,
+            worker_init_fn=_outlive_signals,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else the loader would draw its base seed from the run's own generator
         )
@@ -120,10 +122,14 @@ class _Views:
             return error
 
 
-def _leave_signals_alone(worker: int) -> None:
-    """A terminal or a scheduler signals to all processes at once, and the main one, which saves the state, still needs this batch."""
+def _outlive_signals(worker: int) -> None:
+    """A terminal or a scheduler signals to all processes at once, and the main one, which saves the state, still needs this batch.
+
+    Not for ever: where a traceback still holds the loader, the main process ends its workers by such a signal, and waits for them.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda number, frame: signal.alarm(signal.alarm(0) or GRACE))
 
 
 def _collate(items: Sequence[Tensor | DarkKnowledgeError]) -> Tensor | DarkKnowledgeError:
