@@ -37,6 +37,8 @@ RATES: Mapping[str, float] = {
     "alone-all": 0.1,
     "soft": 0.025,
     "soft-views": 0.05,
+    "few-hard": 0.2,
+    "few-soft": 0.025,
 }
 """Learning rate of each arm."""
 

@@ -2,7 +2,7 @@
 
 The teacher first: strengths of dropout, learning rates and initial weights for 50 epochs, one after another where the last trial pointed; then the
 two most promising for as long as the teachers are trained. Each arm of the students then has three learning rates, with the better of these two as
-its teacher (which never saw the validation pictures either).
+its teacher (which never saw the validation pictures either). The two arms of P8 have four rates each, with 3 % of the cases.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.hinton2015.arms import CONTROLS
+from benchmarks.hinton2015.few import WORK, hard, soft
 from benchmarks.hinton2015.jobs import Job
 from benchmarks.hinton2015.recipe import ALPHA, MAX_NORM, SPLIT, TEACHER_EPOCHS, TEMPERATURE, VIEWS, mlp, seconds, training
 
@@ -32,6 +33,10 @@ SHORT_TRIALS: tuple[Trial, ...] = (
 LONG_TRIALS: tuple[Trial, ...] = (("medium", 0.1, SMALL), ("light", 0.1, SMALL))
 STUDENT_RATES = (0.025, 0.05, 0.1)
 SHORT_TEACHER, SHORT_STUDENT = 50, 20
+FEW = 0.03
+"""Share of the cases at which P8 is judged."""
+FEW_RATES = {"few-hard": (0.05, 0.1, 0.2, 0.4), "few-soft": (0.00625, 0.0125, 0.025, 0.05)}
+"""About the rates that were chosen with all cases."""
 
 
 def _teacher(strength: str, rate: float, std: float | None, epochs: int) -> Job:
@@ -113,9 +118,23 @@ def _students() -> list[Job]:
     return found
 
 
+def _few() -> list[Job]:
+    source = answers(1)
+    return [source, *(_few_trial(arm, rate, source) for arm, rates in FEW_RATES.items() for rate in rates)]
+
+
+def _few_trial(arm: str, rate: float, source: Job) -> Job:
+    name, note = f"selection/{arm}-{rate:g}", {"arm": arm, "rate": rate, "share": FEW}
+    if arm == "few-hard":
+        return Job(name, "train", hard(FEW, 0, rate), WORK, weights="best", split="validation", note=note)
+    given = soft({"fraction": FEW}, 0, rate)
+    return Job(name, "distill", given, WORK, needs=(source,), students=({"name": "last"},), split="validation", note=note)
+
+
 STAGES: dict[str, Callable[[], list[Job]]] = {
     "select-teacher": _short,
     "select-teacher-long": long_trials,
     "select-students": _students,
+    "select-few": _few,
 }
 """In the order in which they are run."""

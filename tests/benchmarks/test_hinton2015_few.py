@@ -53,6 +53,15 @@ def test_every_student_takes_as_many_steps_of_as_many_pictures(arm: str) -> None
         assert walked.epochs == walked.recipe.epochs, "no epoch is planned that the steps don't reach"
 
 
+def test_every_student_warms_up_for_as_many_steps() -> None:
+    """As many as an epoch of all cases has: 391."""
+    for arm in ARMS:
+        for job in of(arm).values():
+            walked = passes(job)
+            assert walked.recipe.warmup * walked.per_epoch == pytest.approx(391, abs=0.1)
+            assert walked.recipe.warmup < walked.epochs / 2, "the schedule would cut it short"
+
+
 def test_labels_are_looked_at_about_a_hundred_times_or_after_every_epoch_and_judged_by_the_best() -> None:
     for job in of("few-hard").values():
         epochs = passes(job).epochs

@@ -6,6 +6,7 @@ from benchmarks.hinton2015.arms import CONTROLS
 from benchmarks.hinton2015.recipe import INITIAL_STD, RATES, REGULARISED, TEACHER_EPOCHS, TEACHER_RATE, TEMPERATURE
 from benchmarks.hinton2015.report.notation import NOTHING, listed, number, short, table
 from benchmarks.hinton2015.report.records import Record, Records, What
+from benchmarks.hinton2015.selection import FEW_RATES
 
 ARMS = (*CONTROLS, "soft", "soft-views")
 
@@ -53,6 +54,13 @@ def students(selection: Records) -> str:
     """Errors of each arm by learning rate; the chosen one in bold."""
     rates = selection_rates(selection)
     rows = [(f"`{arm}`", *(_cell(selection, arm, rate) for rate in rates)) for arm in ARMS]
+    return table(("", *(f"rate {short(rate)}" for rate in rates)), rows)
+
+
+def few(selection: Records) -> str:
+    """Errors of the arms of P8 by learning rate; the chosen one in bold."""
+    rates = sorted({rate for tried in FEW_RATES.values() for rate in tried})
+    rows = [(f"`{arm}`", *(_cell(selection, arm, rate) for rate in rates)) for arm in FEW_RATES]
     return table(("", *(f"rate {short(rate)}" for rate in rates)), rows)
 
 

@@ -39,6 +39,7 @@ def page(records: Records, selection: Records, results: Path) -> dict[str, str]:
         "selection_teacher": chosen.teacher_in_words(selection),
         "selection_students": chosen.students(selection),
         "selection_edges": chosen.edges(selection),
+        "selection_few": chosen.few(selection),
         "minutes": tables.minutes(records, selection),
         "made_with": made_with(record.what for record in (*records.finished, *selection.finished)),
         "missing": missing(records),
