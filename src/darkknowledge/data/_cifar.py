@@ -26,7 +26,7 @@ from darkknowledge.errors import DataError
 
 PIXELS = 3 * 32 * 32
 LARGEST = 1 << 28
-"""Bytes of files beyond which an unpacked archive is taken to be corrupt: the true ones have 1.84 × 10⁸."""
+"""Bytes of files beyond which an unpacked archive, or a file of it, is taken to be corrupt: the true ones have 1.84 × 10⁸."""
 MOST_MEMBERS, MOST_AT_ONCE = 64, 1 << 20
 """Files of an archive (the true ones have 8), and bytes that are taken from it at a time."""
 
@@ -87,7 +87,7 @@ class Family:
         """The bytes of ``files``, from the extracted folder where it has them, else from the archive."""
         folder = self._extracted(root, files)
         if folder is not None:
-            return [read_bytes(folder / name) for name in files]
+            return [read_bytes(folder / name, largest=LARGEST) for name in files]
         found = read_members(self._archive(root, files), self._members(files))
         return [found[name] for name in self._members(files)]
 

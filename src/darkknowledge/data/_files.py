@@ -39,9 +39,17 @@ def require_folder(root: Path, *, download: bool) -> None:
     raise DataError(f"the data folder {root} {state}", where=str(root.absolute()), fix=_advice(download))
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file; raises `DataError` when it cannot be read."""
+def read_bytes(path: Path, *, largest: int) -> bytes:
+    """The content of a file of at most ``largest`` bytes.
+
+    Raises:
+        DataError: it cannot be read, or is larger, or no file: a pipe would have us wait for its writer.
+    """
     try:
+        if not path.is_file() and path.exists():
+            raise DataError(f"{path.name} is no file", where=str(path), fix="remove it")
+        if (size := path.stat().st_size) > largest:
+            raise DataError(f"{path.name} is absurdly large", where=str(path), why=f"it has {size:,} bytes", fix="fetch the file anew")
         return path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error

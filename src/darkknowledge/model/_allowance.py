@@ -41,10 +41,10 @@ class Allowance(TorchFunctionMode):
             self._tensors -= 1
         if self._numbers < 0 or self._tensors < 0:
             raise IntegrityError(
-                "the network that is described is far larger than the weights beside it",
+                "the network that is described is far larger than the weights for it",
                 where=self._where,
                 why="it would fill the memory before the weights are found not to fit",
-                fix="do not use this folder",
+                fix="do not use a folder that says so; name the network that the weights were saved from",
             )
         return func(*args, **kwargs)
 

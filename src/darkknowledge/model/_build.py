@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,8 @@ from darkknowledge.contract import Report
 from darkknowledge.errors import UsageError, close_match
 from darkknowledge.model import CHOICES, LIBRARIES
 from darkknowledge.model import _plugin as plugin
-from darkknowledge.model._checkpoint import Head, load_checkpoint
+from darkknowledge.model._allowance import Allowance
+from darkknowledge.model._checkpoint import Head, fill, read_weights
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing, Request
 from darkknowledge.model._options import check
 from darkknowledge.runs.surroundings import refuse_unrestricted_loading
@@ -70,11 +72,15 @@ def build(
     channels, height, width = input_shape
     names = tuple(map(str, range(num_classes))) if class_names is None else tuple(class_names)
     spec = NetworkSpec(name, num_classes, (channels, height, width), names, options)
-    body, expected = assemble(spec, Preprocessing(tuple(mean), tuple(std)), fetch=checkpoint is None)
+    weights = None if checkpoint is None else read_weights(Path(checkpoint))
+    # What fits its weights is not larger than they are; a fresh final layer may be.
+    bounded = weights is not None and head == "keep" and not is_plugin(name)
+    with Allowance(weights or {}, where=str(checkpoint)) if bounded else nullcontext():
+        body, expected = assemble(spec, Preprocessing(tuple(mean), tuple(std)), fetch=checkpoint is None)
     network = Network(body, preprocessing or expected, spec)
     _try(network)
-    if checkpoint is not None:
-        for line in load_checkpoint(body, Path(checkpoint), num_classes=num_classes, head=head):
+    if weights is not None:
+        for line in fill(body, weights, num_classes=num_classes, head=head, where=str(checkpoint)):
             report(line)
     return network
 

@@ -34,14 +34,6 @@ _NUMBERS = frozenset(
 )
 
 
-def load_checkpoint(body: nn.Module, path: Path, *, num_classes: int, head: Head = "keep") -> list[str]:
-    """Fill ``body`` with the weights in ``path``: a ``.safetensors`` file, a state dict of PyTorch, or a folder with ``model.safetensors``.
-
-    Returns lines for the user about what was left aside. Errors as `read_weights` and `fill`.
-    """
-    return fill(body, read_weights(path), num_classes=num_classes, head=head, where=str(path))
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors by name, found under ``state_dict``, ``model`` and the like if they are nested. Nothing in the file is executed.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from darkknowledge.errors import UsageError, close_match
+from darkknowledge.errors import IntegrityError, UsageError, close_match
 from darkknowledge.pipeline.settings import ChangeableSettings, StageSettings, TrainSettings
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.recipe import Recipe
@@ -43,14 +43,19 @@ def refuse_changes(run: RunFolder, settings: StageSettings) -> None:
 
     Raises:
         UsageError: settings are others that may not change, or are not named; all of them are listed.
+        IntegrityError: the run's own cannot be what it was begun with.
     """
     meant = settings.resume_changes if isinstance(settings, ChangeableSettings) else ()
     unknown = [key for key in meant if key not in NAMED]
     if unknown:
         raise UsageError(f"resume_changes names {unknown[0]}, which cannot change in a run", fix=close_match(unknown[0], NAMED))
     found = differences(run, settings)
-    may = [key for key in found if _may_change(key, run, settings)]
-    refused = [key for key in found if not _free(key, run, settings) and not (key in may and key in meant)]
+    try:
+        may = [key for key in found if _may_change(key, run, settings)]
+        refused = [key for key in found if not _free(key, run, settings) and not (key in may and key in meant)]
+    except (KeyError, TypeError, ValueError) as error:
+        what = "config.yaml is not the configuration of such a run"
+        raise IntegrityError(what, where=str(run.path / "config.yaml"), why=str(error), fix="do not use this folder") from error
     if refused:
         others = f", go on otherwise with resume_changes=[{','.join(sorted({*meant, *refused} & {*may}))}]" if {*refused} <= {*may} else ""
         raise UsageError(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from darkknowledge.data import Dataset
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import LIBRARIES
 from darkknowledge.pipeline._materials import GIVEN, split_fingerprint
 from darkknowledge.pipeline._parts import DataSettings
-from darkknowledge.pipeline.settings import EvaluateSettings, validate
+from darkknowledge.pipeline.settings import EvaluateSettings, S, validate
 from darkknowledge.runs.folder import RunFolder
 
-_UNUSED = "do not use this folder"
+_UNUSED = "do not use this folder, or read it with the version that made it"
 
 
 def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
@@ -25,7 +27,7 @@ def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings
         raise IntegrityError("config.yaml does not say which data the run was trained on", where=str(run.path / "config.yaml"), fix=_UNUSED)
     here = {"root": settings.root} if settings.root is not None else {}
     # What a file says is no reason to fetch anything.
-    found = validate(DataSettings, said | here | {"download": False})
+    found = read_part(run, DataSettings, "data", said | here | {"download": False})
     if found.name == GIVEN:
         raise UsageError(
             f"{run.path} was trained on a data set that was handed over ready-made", fix="pass it again: darkknowledge.evaluate(run, data=…)"
@@ -33,6 +35,19 @@ def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings
     for spelling in (found.name, found.augment or ""):
         refuse_code(run, spelling, settings)
     return found
+
+
+def read_part(run: RunFolder, schema: type[S], name: str, values: Any) -> S:
+    """A part of a run's configuration.
+
+    Raises:
+        IntegrityError: it is none.
+    """
+    try:
+        return validate(schema, values)
+    except UsageError as error:
+        what = f"config.yaml does not describe the {name} of the run"
+        raise IntegrityError(what, where=str(run.path / "config.yaml"), why=error.what, fix=_UNUSED) from error
 
 
 def refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:

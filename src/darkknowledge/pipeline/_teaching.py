@@ -143,8 +143,8 @@ def _noted(settings: DistillSettings) -> list[Path]:
     """The set that a run to be resumed was begun with: another one that holds the same rows may differ from it in the last digits."""
     if not settings.resume or settings.out is None or not settings.out.exists():
         return []
-    noted = open_run(settings.out, finished=False).record.get("transfer")
-    return [Path(noted["path"])] if noted else []
+    noted = open_run(settings.out, finished=False).transfer_set
+    return [noted[0]] if noted else []
 
 
 def _from_set(

@@ -270,6 +270,10 @@ def _keep(run: RunFolder, job: Job, fitted: Fitted) -> None:
 
 def _reopen(run: RunFolder, settings: StageSettings) -> Trained:
     network = model_room.load(run.path / "model", plugins=settings.plugins)
-    scores = run.record["validation"]
-    last, best = (Score(**scores[key]) if scores[key] else None for key in ("last", "best"))
+    try:
+        scores = run.record["validation"]
+        last, best = (Score(**scores[key]) if scores[key] else None for key in ("last", "best"))
+    except (KeyError, TypeError) as error:
+        what = "run.json does not say what came of the run"
+        raise IntegrityError(what, where=str(run.path / "run.json"), fix="do not use this folder") from error
     return Trained(run.path, network, last, best)

@@ -21,7 +21,7 @@ from darkknowledge.pipeline._materials import (
 )
 from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
 from darkknowledge.pipeline._parts import ModelSettings, TeacherSettings
-from darkknowledge.pipeline._reopening import refuse_code, require_same_data, settings_of_data
+from darkknowledge.pipeline._reopening import read_part, refuse_code, require_same_data, settings_of_data
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -157,39 +157,44 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
 
 def _recorded_teacher(run: RunFolder, report: Report) -> TransferSet | None:
     """The transfer set that a run without a teacher learned from, where it still lies there."""
-    noted = run.record.get("transfer")
-    if noted is None or run.config["teacher"]["source"]:
+    noted = run.transfer_set
+    if noted is None or _teacher_of(run).source:
         return None
+    path, digest = noted
     try:
-        found = TransferSet.open(noted["path"])
+        found = TransferSet.open(path)
         found.require_whole()
     except DarkKnowledgeError as error:
         report(f"no agreement with the teacher for {run.path}: {error.what}")
         return None
-    if sha256(found.path / MANIFEST) != noted["sha256"]:
+    if sha256(found.path / MANIFEST) != digest:
         report(f"no agreement with the teacher for {run.path}: {found.path} is no longer the transfer set that it learned from")
         return None
     return found
 
 
+def _teacher_of(run: RunFolder) -> TeacherSettings:
+    """Who taught a run, by its configuration; nobody where that is silent."""
+    return read_part(run, TeacherSettings, "teacher", run.config.get("teacher") or {})
+
+
 def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, examples: Examples, report: Report) -> Answers | None:
     """What the run's teacher says to the same examples, where it still can be asked."""
-    values = run.config.get("teacher")
-    if values is None or not values["source"]:
+    teacher = _teacher_of(run)
+    if not teacher.source:
         return None
-    teacher = validate(TeacherSettings, values)
     for source in teacher.source:
         if not is_folder(source):
             refuse_code(run, source.name if isinstance(source, ModelSettings) else source, settings)
-            if isinstance(source, str) or (source.options().get("pretrained") and source.checkpoint is None):
-                report(f"no agreement with the teacher for {run.path}: its published weights are not fetched on the word of a file")
+            if isinstance(source, str) or source.checkpoint is None or source.head == "replace":
+                report(f"no agreement with the teacher for {run.path}: not all of its weights lie in a file, and none are fetched on the word of one")
                 return None
     try:
         members = load_members(teacher, data, plugins=settings.plugins)
     except DarkKnowledgeError as error:
         report(f"no agreement with the teacher for {run.path}: {error.what}")
         return None
-    if fingerprints(members) != run.record["teacher_fingerprints"]:
+    if fingerprints(members) != run.record.get("teacher_fingerprints"):
         report(f"no agreement with the teacher for {run.path}: the teacher is no longer the one that it learned from")
         return None
     return answer(assemble_teacher(members, teacher), examples, batch_size=settings.batch_size)

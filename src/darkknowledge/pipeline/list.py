@@ -37,22 +37,22 @@ def list_runs(root: str | Path = "runs") -> list[RunSummary]:
 def _summarise(run: RunFolder) -> RunSummary:
     try:
         return _read(run)
-    except (IntegrityError, AttributeError, KeyError, TypeError, ValueError):
+    except (IntegrityError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         return RunSummary(run.path, "", "damaged", "", "", "", None, None, None)
 
 
 def _read(run: RunFolder) -> RunSummary:
     record, config = run.record, run.config
-    last = (record.get("validation") or {}).get("last") or {}
+    accuracy = ((record.get("validation") or {}).get("last") or {}).get("accuracy")
     return RunSummary(
         path=run.path,
         kind=record["kind"],
         status=run.status,
         started=record["started"],
-        data=config["data"]["name"],
-        network=(config.get("student") or config.get("model") or {}).get("name", ""),
+        data=str(config["data"]["name"]),
+        network=str((config.get("student") or config.get("model") or {}).get("name", "")),
         seed=config["training"]["seed"] if record["kind"] not in ("run", "students") else None,
-        validation_accuracy=last.get("accuracy"),
+        validation_accuracy=None if accuracy is None else float(accuracy),
         test_accuracy=_test_accuracy(run),
     )
 

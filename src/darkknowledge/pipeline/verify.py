@@ -55,7 +55,8 @@ def _looks_at_run(path: Path) -> Iterator[Look]:
     yield from (partial(_numbers, file) for file in sorted([*path.glob("evaluation-*.json"), *path.glob("comparison.json")]))
     yield from (partial(_transfer_set, manifest.parent) for manifest in sorted(path.glob(f"transfer/*/{MANIFEST}")))
     for record in sorted(path.glob("*/run.json")):
-        yield from _looks_at_run(record.parent)
+        if not record.parent.is_symlink():  # what lies elsewhere is not the run's, and may be the run itself
+            yield from _looks_at_run(record.parent)
 
 
 def _finished(path: Path) -> bool:

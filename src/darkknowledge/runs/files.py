@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+LARGEST = 1 << 25
+"""Bytes beyond which a JSON file is none of ours: a million class names need fewer."""
 TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}")
 """Names under which files are staged; one that is still there when nobody is at work was left by a process that was killed."""
 
@@ -84,7 +87,7 @@ def read_json(path: Path) -> Any:
     """The value in the JSON file ``path``.
 
     Raises:
-        IntegrityError: the file is missing or is no JSON.
+        IntegrityError: the file is missing, absurdly large or no JSON.
     """
     return read_json_and_text(path)[0]
 
@@ -92,12 +95,25 @@ def read_json(path: Path) -> Any:
 def read_json_and_text(path: Path) -> tuple[Any, bytes]:
     """The value in a JSON file, and the text that it was read from; errors as `read_json`."""
     try:
+        require_modest(path, largest=LARGEST)
         text = path.read_bytes()
         return json.loads(text), text
     except OSError as error:
         raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path.name} is not valid JSON: {error}", where=str(path), fix="restore the file or make the folder anew") from error
+
+
+def require_modest(path: Path, *, largest: int) -> None:
+    """Refuse to read all of a pipe, which would wait for a writer, of a device, or of a file that is absurdly large.
+
+    Raises:
+        OSError: there is nothing.
+        ValueError: it is no file, or one of more bytes than the ``largest``.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > largest:
+        raise ValueError(f"it is no file of at most {largest:,} bytes")
 
 
 def write_manifest(folder: Path, files: Mapping[str, Written]) -> None:
@@ -136,7 +152,7 @@ def verify_digest(path: Path) -> None:
         IntegrityError: it cannot be read, or is not the file that was written.
     """
     try:
-        found = sha256(path)
+        found = "" if path.exists() and not path.is_file() else sha256(path)  # a pipe would wait for a writer, a device has no end
     except OSError as error:
         raise IntegrityError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from error
     if found != path.stem.rpartition("-")[2]:

@@ -34,8 +34,12 @@ from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, 
 from darkknowledge.runs.checked_json import read_checked, vouched_for, write_checked
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
+from darkknowledge.runs.plain_yaml import read_yaml
 
 RUNNING, FINISHED = "running", "finished"
+
+_TEXTS = ("kind", "status", "started", "data_fingerprint", "split_fingerprint")
+"""What is text in every record that has it."""
 
 ATTEMPTS, PAUSE = 5, 0.05
 """Whoever looks at a run's status holds its lock for a moment, so one who wants it asks again for a fifth of a second."""
@@ -94,9 +98,18 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """What ``run.json`` says."""
         record = read_checked(self.path / "run.json")
-        if {"kind", "status", "started"} <= set(record):
+        if {"kind", "status", "started"} <= set(record) and all(isinstance(record.get(name, ""), str) for name in _TEXTS):
             return record
         raise self._no_record()
+
+    @property
+    def transfer_set(self) -> tuple[Path, str] | None:
+        """Where the transfer set lay that the run learned from, and the SHA-256 of its manifest; ``None`` if there was none."""
+        noted = self.record.get("transfer")
+        try:
+            return None if noted is None else (Path(noted["path"]), str(noted["sha256"]))
+        except (KeyError, TypeError) as error:
+            raise self._no_record() from error
 
     def _no_record(self) -> IntegrityError:
         return IntegrityError("run.json is not the record of a run", where=str(self.path / "run.json"), fix="do not use this folder")
@@ -104,12 +117,8 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """The run's configuration, plain values only: ``config.yaml`` with what was changed since."""
-        path = self.path / "config.yaml"
         self.verify("config.yaml")
-        try:
-            config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise IntegrityError(f"config.yaml cannot be read: {error}", where=str(path), fix="restore the file or make the run anew") from error
+        config = read_yaml(self.path / "config.yaml")
         try:
             for change in self.record.get("changes", []):
                 for name, (_, now) in change["settings"].items():
@@ -303,7 +312,8 @@ def _locked(file: FileIO) -> bool:
 def _held_by_anybody(path: Path) -> bool:
     """Whether a process holds the lock of a folder, as far as that can be known."""
     try:
-        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW)
+        # Without waiting, as one that is a pipe would have us do for its writer.
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError:

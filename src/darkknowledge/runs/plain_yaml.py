@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 from darkknowledge.errors import IntegrityError
+from darkknowledge.runs.files import require_modest
 
-LARGEST = 1 << 20
-"""Bytes beyond which a file is no configuration."""
+LARGEST = 1 << 18
+"""Bytes beyond which a file is no configuration; reading so many takes two seconds."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -21,25 +22,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
             alias): a few lines of those spell out billions of values.
     """
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            raise ValueError(f"it is no file of at most {LARGEST:,} bytes")
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        _require_tree(value)
-    except (OSError, RecursionError, ValueError, yaml.YAMLError) as error:
+        require_modest(path, largest=LARGEST)
+        value: Any = _WithoutAliases(path.read_text(encoding="utf-8")).get_single_data()
+    except (ArithmeticError, OSError, RecursionError, ValueError, yaml.YAMLError) as error:
         raise IntegrityError(f"{path.name} cannot be read: {error}", where=str(path), fix="restore the file or make the run anew") from error
     if not isinstance(value, dict):
         raise IntegrityError(f"{path.name} is no configuration", where=str(path), fix="restore the file or make the run anew")
     return value
 
 
-def _require_tree(value: Any) -> None:
-    """Refuse a list or mapping that is there twice."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict | list):
-            if id(part) in seen:
-                raise ValueError("an alias stands for a part of it")
-            seen.add(id(part))
-            waiting += part.values() if isinstance(part, dict) else part
+class _WithoutAliases(yaml.SafeLoader):
+    """Stops at the first alias, before anything is made of it."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("an alias stands for a part of it")
+        return super().compose_node(parent, index)

@@ -53,7 +53,11 @@ def read_torch_file(path: Path) -> Any:
                 fix="where you trust the file, save its weights alone with torch.save(model.state_dict(), …) or as .safetensors",
             ) from error
         # PyTorch's own message is not repeated: it advises to open the file without protection.
-        raise IntegrityError(f"{path.name} is damaged, or no file of PyTorch's", where=str(path), fix="get the file again") from error
+        raise IntegrityError(
+            f"{path.name} is damaged, or no file of PyTorch's",
+            where=str(path),
+            fix="get the file again; weights are read from .safetensors and from what torch.save(model.state_dict(), …) writes, nothing else",
+        ) from error
 
 
 def _require_modest(path: Path) -> None:

@@ -18,10 +18,11 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from darkknowledge.contract import Answer, Batch, Loss, Objective, Report
-from darkknowledge.errors import DivergedError
+from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
 from darkknowledge.training.means import Means, read
+from darkknowledge.training.memory import out_of_memory
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device, resolve_precision
@@ -102,7 +103,7 @@ class Learner:
         self.saved_at = self.began = monotonic()
         self.seconds_before = 0.0
         if self.checkpoint is not None and (state := load_state(self.checkpoint, report=student.report)) is not None:
-            self.load(state)
+            self._go_back(state, self.checkpoint)
 
     @property
     def plan(self) -> Plan:
@@ -294,8 +295,21 @@ class Learner:
             "best_weights": self.best_weights,
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+    def _go_back(self, state: dict[str, Any], folder: Path) -> None:
+        """Go back to a state that was saved in a folder.
+
+        Raises:
+            IntegrityError: it is none of this training.
+        """
+        try:
+            self._load(state)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if out_of_memory(error):
+                raise
+            what = "the training state is none of this network and recipe"
+            raise IntegrityError(what, where=str(folder), why=str(error) or type(error).__name__, fix="start the run anew") from error
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.step, self.epochs_done, self.seconds_before = state["step"], state["epochs_done"], state["seconds"]
         self.saved, self.sound_at = (self.step, self.epochs_done), self.step
         self.network.load_state_dict(state["network"])

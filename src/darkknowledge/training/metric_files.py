@@ -8,12 +8,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import storage_error, write_text
 from darkknowledge.training.watching import Plan, Record
+
+LONGEST = 1 << 20
+"""Bytes beyond which a line is no record."""
 
 
 class MetricFiles:
@@ -60,16 +64,19 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            raise IntegrityError(
-                f"line {number} of {path.name} is no record", where=str(path), fix="resume=true writes an unfinished run's file anew"
-            )
-        records.append(record)
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(partial(file.readline, LONGEST), b""), start=1):
+            if not line.endswith(b"\n") and len(line) < LONGEST:
+                break
+            try:
+                record = json.loads(line)
+            except (RecursionError, ValueError):
+                record = None
+            if not isinstance(record, dict):
+                raise IntegrityError(
+                    f"line {number} of {path.name} is no record", where=str(path), fix="resume=true writes an unfinished run's file anew"
+                )
+            records.append(record)
     return records
 
 
