@@ -25,7 +25,7 @@ from darkknowledge.transfer._sidecar import write_shard
 
 INTEGRITY, RESOURCE, BUSY = 4, 5, 7
 RECORD = ["record", "teacher=runs/teacher", "threads=1", "shard_rows=512"]
-SLOW = ["record", "teacher=runs/teacher", "threads=1", "shard_rows=2048", "data.augment=jitter", "views=30", "progress=false"]
+SLOW = ["record", "teacher=runs/teacher", "threads=1", "shard_rows=2048", "data.augment=jitter", "views=30", "batch_size=64", "progress=false"]
 
 
 def content(folder: Path) -> dict[str, bytes]:
