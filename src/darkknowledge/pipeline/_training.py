@@ -25,6 +25,7 @@ from darkknowledge.pipeline.settings import StageSettings
 from darkknowledge.runs.files import write_text
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import check_pairing
+from darkknowledge.training.dispensable import Dispensable
 from darkknowledge.training.metric_files import MetricFiles
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.progress import make_progress
@@ -235,11 +236,12 @@ def _watchers(run: RunFolder, settings: StageSettings, progress: Watcher | None,
     if logging.wandb:
         from darkknowledge.training.wandb_logger import WandbLogger
 
-        watchers.append(WandbLogger(run.path, project=logging.project, config=run.config, report=report))
+        logger = WandbLogger(run.path, project=logging.project, config=run.config, report=report)
+        watchers.append(Dispensable(logger, "Weights & Biases", report))
     if logging.tensorboard:
         from darkknowledge.training.tensorboard_logger import TensorboardLogger
 
-        watchers.append(TensorboardLogger(run.path))
+        watchers.append(Dispensable(TensorboardLogger(run.path), "TensorBoard", report))
     return watchers
 
 
