@@ -63,7 +63,7 @@ def _parse(override: str) -> Override:
 
     try:
         return OverridesParser.create().parse_override(override)
-    except (HydraException, RecursionError) as error:
+    except (HydraException, RecursionError, ValueError) as error:  # the last for a number of too many digits
         line = str(error).splitlines()[0].partition(" expecting")[0]
         fix = "quote a value with spaces, commas or =: out='\"my runs/a=1\"'"
         raise UsageError(f"{override!r} cannot be read: {line}", fix=fix) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do ``work``; a known error becomes its message on the error stream and its exit code, unless ``debug`` asks for the traceback."""
     _let_threads_sleep()
+    _print_in_any_encoding()
     try:
         refuse_unrestricted_loading()
         with _stopped_in_words():
@@ -84,6 +86,12 @@ def _let_threads_sleep() -> None:
     """
     if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def _print_in_any_encoding() -> None:
+    """What the output's encoding lacks is printed as an escape, as on the error stream: no run fails at its last line for a folder's name."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -179,6 +187,14 @@ def _expect_job(word: str | None) -> None:
         raise UsageError(f"--cfg is followed by the word job, not by {word or 'nothing'}", fix="write --cfg job")
 
 
+def _expect_current_folder() -> None:
+    """Hydra wants to know it, and so does whoever names a path that begins in it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ResourceError("the current folder does not exist any more", fix="change into one that is there: cd …") from error
+
+
 def _expect_stage(stage: str, words: Sequence[str]) -> None:
     if not stage:
         raise UsageError("no stage is named", fix=f"write dk STAGE key=value …, with STAGE one of {', '.join(STAGES)}; dk --help explains")
@@ -196,6 +212,7 @@ def _run(call: Call) -> int:
     if call.help:
         print(STAGES[call.stage].help() if call.stage else HELP)
         return 0
+    _expect_current_folder()
     if any(OWN.search(word) for word in call.overrides):
         # It often lies in the current folder; at the end of the path it hides nothing. Otherwise nothing is imported from a folder for being in it:
         # libraries look for many that are not installed, and whoever sent the folder may have put one there.
