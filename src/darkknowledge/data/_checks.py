@@ -30,7 +30,7 @@ def check_labels(labels: Tensor, class_count: int, *, first_id: int, where: str)
 
 
 def check_class_names(class_names: Sequence[str], *, where: str) -> None:
-    """Refuse fewer than two classes, absurdly many, and two of one name.
+    """Refuse fewer than two classes, absurdly many, two of one name, and one that is blank.
 
     Raises:
         DataError: says which.
@@ -41,6 +41,9 @@ def check_class_names(class_names: Sequence[str], *, where: str) -> None:
     twice = sorted(name for name, count in Counter(class_names).items() if count > 1)
     if twice:
         raise DataError(f"two classes are called {twice[0]!r}", where=where, fix="give each class a name of its own")
+    blank = [index for index, name in enumerate(class_names) if not str(name).strip()]
+    if blank:
+        raise DataError(f"class {blank[0]} has no name", where=where, fix="give each class a name of its own")
 
 
 def check_class_count(count: int, *, where: str) -> None:

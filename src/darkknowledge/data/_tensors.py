@@ -91,6 +91,9 @@ def _examples(images: Tensor, labels: Tensor, part: str, *, first_id: int) -> Im
         raise DataError(f"{part}_images are {images.dtype} and must be uint8", where=f"{part}_images", fix=fix)
     if images.ndim not in (3, 4) or not images.numel():
         raise DataError(f"{part}_images have the shape {_shape(images)} and must be (N, C, H, W) or (N, H, W)", where=f"{part}_images")
+    if images.ndim == 4 and images.shape[3] <= 4 < min(images.shape[1:3]):
+        what = f"{part}_images have the shape {_shape(images)}: their channels seem to come last, and must come second"
+        raise DataError(what, where=f"{part}_images", fix="give images.permute(0, 3, 1, 2)")
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         what = f"{part}_labels are {labels.dtype} of shape {_shape(labels)} for {len(images)} pictures"
         raise DataError(what, where=f"{part}_labels", fix="give one integer a picture")
