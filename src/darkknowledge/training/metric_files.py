@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from darkknowledge.errors import IntegrityError
-from darkknowledge.runs.files import storage_error, write_text
+from darkknowledge.runs.files import write_text
 from darkknowledge.training.watching import Plan, Record
 
 LONGEST = 1 << 20
@@ -30,7 +30,7 @@ class MetricFiles:
     def begin(self, plan: Plan) -> None:
         """Start the files with what was recorded before."""
         self._lines = [_line(record) for record in plan.records]
-        write_text(self._jsonl, "".join(json.dumps(line) + "\n" for line in self._lines))
+        self._rewrite()
 
     def step(self, done: int) -> None:
         """Nothing: only records are written."""
@@ -41,8 +41,8 @@ class MetricFiles:
         try:
             with self._jsonl.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self._lines[-1]) + "\n")
-        except OSError as error:
-            raise storage_error(error, self._jsonl) from error
+        except OSError:  # part of the line may be there
+            self._rewrite()
 
     def end(self) -> None:
         """Write the epochs as a table."""
@@ -53,6 +53,9 @@ class MetricFiles:
         writer.writeheader()
         writer.writerows(rows)
         write_text(self._csv, table.getvalue())
+
+    def _rewrite(self) -> None:
+        write_text(self._jsonl, "".join(json.dumps(line) + "\n" for line in self._lines))
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
