@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from darkknowledge.errors import UsageError
 
@@ -242,3 +242,14 @@ class Objective(Protocol):
 
 Report = Callable[[str], None]
 """Where a room sends a line meant for the user."""
+
+
+def check_nothing_to_train(name: str, part: object) -> None:
+    """No part of an objective has parameters that want a gradient.
+
+    Raises:
+        UsageError: this one has; the message calls it ``name``.
+    """
+    if isinstance(part, nn.Module) and any(parameter.requires_grad for parameter in part.parameters()):
+        why = "a run trains, clips and saves the student's parameters alone"
+        raise UsageError(f"{name} has parameters to train, which no objective can have yet", why=why, fix="freeze them with requires_grad_(False)")

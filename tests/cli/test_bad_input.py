@@ -105,7 +105,6 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("distill teacher=runs/ants_bees data=parquet data.root=bees_ants", INTEGRITY, ["in another order", "class 0 is 'ants' for teacher and 'bees'"]),
     ("distill teacher=[runs/teacher,runs/ants_bees]", INTEGRITY, ["member 1 has 2 classes, member 0 has 10"]),
     (f"{TEACHER} teacher.weights=[1,2]", USAGE, ["weights [1.0, 2.0] for 1 members"]),
-    (f"{TEACHER} data.validation=0", DATA, ["no validation split to measure the teacher on", "data.validation above 0"]),
     (f"{TEACHER} data.hide_labels=true", USAGE, ["needs labels, and no training example shows any", "objective.alpha=1"]),
     (f"{TEACHER} objective=hard_label", USAGE, ["has no use for a teacher", "use train"]),
     # Several students

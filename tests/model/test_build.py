@@ -28,6 +28,10 @@ class Wrong(Own):
     def forward(self, inputs):
         return (self.layers(inputs),)
 
+class Sure(Own):
+    def forward(self, inputs):
+        return self.layers(inputs).softmax(-1)
+
 class Narrow(Own):
     def forward(self, inputs):
         return self.layers(inputs)[:, :2]
@@ -141,6 +145,7 @@ def test_a_class_of_the_user_is_built_and_returns_from_disk_when_allowed(own: st
         ("Missing", {}, "has no 'Missing'"),
         ("number", {}, "made a int, not a torch.nn.Module"),
         ("Wrong", {}, "answers one example with tuple"),
+        ("Sure", {}, "answers with probabilities"),
         ("Narrow", {}, r"shape \(1, 2\), not with shape \(1, 4\)"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_teacher_of_another_order_of_classes_than_the_data_is_refused(state: s
     other = made_of(data, names=(data.class_names[1], data.class_names[0], *data.class_names[2:]))
     before = content(out)
     for folder in (out, tmp_path / "new"):
-        with pytest.raises(IntegrityError, match="class_names"):
+        with pytest.raises(IntegrityError, match="the same classes in another order"):
             record(runs / "teacher-0", folder, other)
     assert content(out) == before
     assert not (tmp_path / "new").exists()
@@ -223,3 +223,12 @@ def test_the_command_says_what_differs_and_what_to_do_and_exits_4(
     assert "fix: " in error
     assert "Traceback" not in error
     assert content(out) == before
+
+
+def test_a_teacher_near_chance_is_refused_also_where_there_is_no_validation(tmp_path: Path) -> None:
+    data = darkknowledge.data.load("digits", validation=0)
+    novice = darkknowledge.model.build("hinton_mlp", num_classes=10, input_shape=(1, 8, 8), mean=[0.3], std=[0.4], hidden=[4])
+    with pytest.raises(IntegrityError, match=r"accuracy is \d+\.\d% on 1,?297 labelled examples; guessing 10 classes"):
+        darkknowledge.record(novice, data, tmp_path / "set", progress=False)
+    assert not (tmp_path / "set").exists()
+    assert darkknowledge.record(novice, data, tmp_path / "set", check=False, progress=False) is not None

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from darkknowledge import record
-from darkknowledge.contract import Batch
+from darkknowledge.contract import IGNORED, Batch
 from darkknowledge.data import from_tensors
 from darkknowledge.errors import UsageError
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.teacher import Ensemble, Frozen
-from darkknowledge.training import DistillationModule, Recipe
+from darkknowledge.training import DistillationModule, Recipe, fit
 from darkknowledge.training.lightning_module import as_batch
 from darkknowledge.training.schedule import learning_rate
 from darkknowledge.transfer import RecordedTeacher
@@ -212,3 +212,30 @@ def test_batches_of_the_contract_keep_their_ids() -> None:
     batches = list(TRAIN.batches(torch.arange(40), batch_size=8, views=None))
     trainer(max_epochs=1).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
     assert torch.cat(seen).tolist() == TRAIN.ids.tolist()
+
+
+def test_validation_counts_the_labelled_alone_and_each_once() -> None:
+    """Ragged batches, one of them without any label: the values are those of all labelled examples together."""
+    labels = VALIDATION.labels.clone()
+    labels[:4], labels[9] = IGNORED, IGNORED
+    network = mlp()
+    batches = DataLoader(TensorDataset(VALIDATION.inputs, labels), batch_size=4)
+    [found] = trainer().validate(DistillationModule(network, CrossEntropy()), batches, verbose=False)
+    known = labels != IGNORED
+    with torch.no_grad():
+        logits = network.eval()(VALIDATION.inputs[known])
+    assert found["validation/accuracy"] == pytest.approx((logits.argmax(-1) == labels[known]).double().mean().item())
+    assert found["validation/nll"] == pytest.approx(nn.functional.cross_entropy(logits, labels[known]).item(), rel=1e-5)
+
+
+def test_an_objective_with_parameters_that_nothing_would_train_is_refused() -> None:
+    class Learned(CrossEntropy, nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.seen, self.scale = [], nn.Parameter(torch.ones(()))
+
+    with pytest.raises(UsageError, match="the objective has parameters to train"):
+        DistillationModule(mlp(), Learned())
+    with pytest.raises(UsageError, match="the objective has parameters to train"):
+        fit(mlp(), Learned(), TRAIN, RECIPE)
+    assert DistillationModule(mlp(), Learned().requires_grad_(False)).objective.needs == CrossEntropy().needs

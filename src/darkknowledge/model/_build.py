@@ -136,3 +136,9 @@ def _try(network: Network) -> None:
             f"{spec.name} answers one example with {f'shape {shape}' if shape else type(logits).__name__}, not with shape {(1, spec.num_classes)}",
             fix="a network returns one tensor of logits (batch, classes)",
         )
+    if spec.num_classes > 1 and (logits >= 0).all() and abs(logits.sum().item() - 1) < 1e-3:
+        raise UsageError(
+            f"{spec.name} answers with probabilities: they are not negative and sum to 1",
+            why="an objective takes a softmax of its own, and a second one hides nearly all of what it learns",
+            fix="take its last softmax away: a network returns logits",
+        )

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import Any
 
-from darkknowledge.contract import Objective
+from darkknowledge.contract import Objective, check_nothing_to_train
 from darkknowledge.errors import UsageError, close_match
 from darkknowledge.objective import CHOICES
-from darkknowledge.objective._checks import check_nothing_to_train
 from darkknowledge.objective._schedule import Weight
 from darkknowledge.objective._term import Term
 from darkknowledge.objective.mixture import Mixture

@@ -10,7 +10,7 @@ import math
 from numbers import Real
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from darkknowledge.contract import IGNORED, Sparse
 from darkknowledge.errors import UsageError
@@ -181,17 +181,6 @@ def _check_shares(labels: Tensor, classes: int) -> None:
             f" {float(labels[row].min()):g}",
             fix="let each row sum to 1 with nothing below 0, or be all 0 where the example has no label",
         )
-
-
-def check_nothing_to_train(name: str, part: object) -> None:
-    """No part of an objective has parameters that want a gradient.
-
-    Raises:
-        UsageError: this one has; the message calls it ``name``.
-    """
-    if isinstance(part, nn.Module) and any(parameter.requires_grad for parameter in part.parameters()):
-        why = "a run trains, clips and saves the student's parameters alone"
-        raise UsageError(f"{name} has parameters to train, which no objective can have yet", why=why, fix="freeze them with requires_grad_(False)")
 
 
 def _is_number(value: object) -> bool:

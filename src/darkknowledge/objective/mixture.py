@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darkknowledge.contract import Answer, Loss
+from darkknowledge.contract import Answer, Loss, check_nothing_to_train
 from darkknowledge.errors import UsageError
-from darkknowledge.objective._checks import check_nothing_to_train
 from darkknowledge.objective._evaluation import Compile, Evaluation
 from darkknowledge.objective._fused import Fused
 from darkknowledge.objective._schedule import Constant, Schedule, Weight, schedule

@@ -18,7 +18,7 @@ from darkknowledge import model as model_room
 from darkknowledge import objective as objective_room
 from darkknowledge.contract import IGNORED, Examples, Objective, Report, Teacher
 from darkknowledge.data import Dataset
-from darkknowledge.errors import DataError, UsageError
+from darkknowledge.errors import UsageError
 from darkknowledge.model import Network, Preprocessing
 from darkknowledge.objective import Mixture
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
@@ -227,14 +227,12 @@ def examine_teacher(teacher: Teacher, data: Dataset, *, temperature: float, chec
         IntegrityError: its classes are not the data's, or its accuracy is near chance.
     """
     check_pairing(teacher.class_names, data.class_names)
-    # Where nothing is labelled there is no accuracy to measure, and the training pictures show as well how soft the targets are.
-    shown = data.validation if len(data.validation) or has_labels(data) else data.train
-    if not len(shown):
-        raise DataError("there is no validation split to measure the teacher on", fix="set data.validation above 0, for example 0.1")
+    # Pictures that it was trained on may flatter it, and show as well whether it knows these classes and how soft its targets are.
+    shown, split = (data.validation, "validation") if len(data.validation) else (data.train, "training")
     found = examine(teacher.to("cpu"), shown, temperature=temperature)
     if found.accuracy is not None:
         report(
-            f"teacher: accuracy {found.accuracy:.2%} on {found.labelled:,} validation examples; its soft targets at temperature {temperature:g} hold "
+            f"teacher: accuracy {found.accuracy:.2%} on {found.labelled:,} {split} examples; its soft targets at temperature {temperature:g} hold "
             f"{found.effective_classes_median:.2f} effective classes (median)"
         )
     for line in verdict(found, allow_near_chance=not check):

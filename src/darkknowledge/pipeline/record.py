@@ -59,7 +59,7 @@ def record(
         out: the folder to make, or to go on with.
         average: how an ensemble's answers become one: ``probability`` (the paper's) or ``logit``.
         weights: of the ensemble's members; equal by default.
-        check: refuse a teacher whose accuracy on validation is near chance; without labelled validation examples nothing is checked.
+        check: refuse a teacher whose accuracy on validation (on the training pictures where there is none) is near chance.
         plugins: modules whose classes may be imported when a saved network names one.
         options: ``views``, ``codec``, ``top_k``, ``temperatures``, ``shard``, ``batch_size``, ``shard_rows``, ``precision``, ``device``,
             ``threads``, ``progress``; see ``dk record --help``.
@@ -100,8 +100,7 @@ def record_from(
         teacher, prints = assemble_teacher(members, settings.teacher), fingerprints(members)
     recording = _plan(settings, teacher, found, prints)
     report(found.describe())
-    if len(found.validation):
-        examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
+    examine_teacher(teacher, found, temperature=LOOKED_AT, check=settings.teacher.check, report=report)
     return record_rows(recording, settings.out, part=part, device=device, progress=settings.progress, console=console, report=report)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from darkknowledge.contract import Answer, Batch, Loss, Objective, Report
+from darkknowledge.contract import Answer, Batch, Loss, Objective, Report, check_nothing_to_train
 from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
@@ -72,6 +72,7 @@ class Learner:
 
     def __init__(self, student: Student, ids: Tensor) -> None:
         recipe, network = student.recipe, student.network
+        check_nothing_to_train("the objective", student.objective)
         use_threads(recipe.threads)
         device = resolve_device(recipe.device)
         self.precision = resolve_precision(recipe, device, weights=sum(parameter.numel() for parameter in network.parameters()))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.contract import IGNORED, Batch, Objective, Teacher
+from darkknowledge.contract import IGNORED, Batch, Objective, Teacher, check_nothing_to_train
 from darkknowledge.errors import ResourceError, UsageError
 from darkknowledge.training.optimizer import make_optimizer
 from darkknowledge.training.recipe import Recipe
@@ -33,6 +33,7 @@ class DistillationModule(lightning.LightningModule):
 
     def __init__(self, student: nn.Module, objective: Objective, *, teacher: Teacher | None = None, recipe: Recipe | None = None) -> None:
         super().__init__()
+        check_nothing_to_train("the objective", objective)
         self.student = student
         self.objective = objective
         self.recipe = recipe or Recipe()
@@ -68,14 +69,14 @@ class DistillationModule(lightning.LightningModule):
             project()
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Accuracy and negative log-likelihood (nats)."""
+        """Accuracy and negative log-likelihood (nats) over the labelled examples."""
         batch = as_batch(batch)
-        logits = self(batch.inputs).float()
-        scores = {
-            "validation/accuracy": (logits.argmax(-1) == batch.labels)[batch.labels != IGNORED].float().mean(),
-            "validation/nll": nn.functional.cross_entropy(logits, batch.labels, ignore_index=IGNORED),
-        }
-        self.log_dict(scores, batch_size=len(batch), prog_bar=True)
+        known = batch.labels != IGNORED
+        if not (labelled := int(known.sum())):
+            return
+        logits, labels = self(batch.inputs).float()[known], batch.labels[known]
+        scores = {"validation/accuracy": (logits.argmax(-1) == labels).float().mean(), "validation/nll": nn.functional.cross_entropy(logits, labels)}
+        self.log_dict(scores, batch_size=labelled, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set for every step."""
