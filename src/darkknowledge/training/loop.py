@@ -19,7 +19,7 @@ from time import monotonic
 from torch import nn
 
 from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
-from darkknowledge.errors import DataError, DivergedError, Interrupted
+from darkknowledge.errors import DarkKnowledgeError, DataError, DivergedError, Interrupted
 from darkknowledge.training.batched import Batched, worth_batching
 from darkknowledge.training.compiling import compiled, piece_sizes
 from darkknowledge.training.learner import Fitted, Learner, Student
@@ -115,7 +115,7 @@ class Lockstep:
                 # Begun from the last to the first, they end from the first to the last.
                 for watcher in reversed(learner.watchers):
                     watcher.begin(learner.plan)
-                    self.watched[learner].callback(watcher.end)
+                    self.watched[learner].push(_end_of(watcher))
             with stop_request() as stop, shortage_told(self.device, self.too_large):
                 self.batch_where_faster()
                 begun.callback(self.release)
@@ -245,3 +245,17 @@ class Lockstep:
         """Save all states when one of them is due, so that they stay at the same step."""
         if any(learner.due for learner in self.going):
             self.each(Learner.save)
+
+
+def _end_of(watcher: Watcher) -> Callable[[object, BaseException | None, object], None]:
+    """Lets a watcher end; that it can't, such as on a full disk, does not hide what went wrong before."""
+
+    def end(kind: object, error: BaseException | None, place: object) -> None:
+        try:
+            watcher.end()
+        except DarkKnowledgeError as unwritable:
+            if error is None:
+                raise
+            error.add_note(str(unwritable))
+
+    return end
