@@ -15,6 +15,7 @@ import pytest
 import darkknowledge
 from darkknowledge.cli.main import main
 from darkknowledge.model import fingerprint, load
+from darkknowledge.runs.folder import RunFolder, list_runs
 from darkknowledge.training.checkpoint import saved_states
 from darkknowledge.training.metric_files import MetricFiles
 
@@ -81,3 +82,10 @@ def test_a_clock_that_jumps_changes_no_run(whole: str, tmp_path: Path, monkeypat
     made = {darkknowledge.train({"name": "hinton_mlp", "hidden": [4]}, training={"steps": 1, "threads": 1}).path for _ in range(2)}
     assert len(made) == 2
     assert all(path.name.startswith("19700101-000000-train-") for path in made)
+
+
+def test_runs_are_listed_in_the_order_in_which_they_were_begun_on_whatever_side_of_the_world(tmp_path: Path) -> None:
+    started = ["2026-11-21T23:30:00+1400", "2026-11-21T09:31:00+0000", "2026-11-21T01:00:00-1000"]
+    for name, moment in zip("cba", started, strict=True):
+        RunFolder.create(tmp_path / name, kind="train", config={}).note(started=moment)
+    assert [run.path.name for run in list_runs(tmp_path)] == ["c", "b", "a"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -257,12 +259,12 @@ def list_runs(root: str | Path = "runs") -> list[RunFolder]:
     return sorted((RunFolder(path.parent) for path in Path(root).glob("*/run.json")), key=_age)
 
 
-def _age(run: RunFolder) -> tuple[str, str]:
-    """A key to sort by; a run whose record is damaged must not hide the others."""
+def _age(run: RunFolder) -> tuple[float, str]:
+    """A key to sort by, whatever time zones the runs were begun in; a run whose record is damaged must not hide the others."""
     try:
-        return run.record["started"], run.path.name
-    except IntegrityError:
-        return "", run.path.name
+        return datetime.fromisoformat(run.record["started"]).timestamp(), run.path.name
+    except (IntegrityError, OverflowError, ValueError):
+        return -math.inf, run.path.name
 
 
 def already_there(path: Path) -> UsageError:
