@@ -15,15 +15,18 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, ResourceError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+R = TypeVar("R")
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -31,6 +34,12 @@ LARGEST = 1 << 25
 """Bytes beyond which a JSON file is none of ours: a million class names need fewer."""
 TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}")
 """Names under which files are staged; one that is still there when nobody is at work was left by a process that was killed."""
+
+
+HICCUPS = (errno.EIO, errno.ESTALE)
+"""Faults of a file system that may pass, such as those of a network."""
+PAUSES = (0.1, 1.0)
+"""Seconds after which what met such a fault is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +68,14 @@ def write_file_with_digest(path: Path, writer: Callable[[BinaryIO], object]) -> 
     """Create a file as `write_file` does, under the name of ``path`` with the SHA-256 of its bytes before the suffix; where it lies.
 
     The rename that makes it appear is all that there is to be done, so it is there and can be checked (`verify_digest`), or it is not there.
+    After one of the `HICCUPS` the writer is called again.
     """
-    return _write(path, writer, lambda written: path.with_name(f"{path.stem}-{written.sha256}{path.suffix}"))[0]
+    return _patiently(lambda: _write(path, writer, lambda written: path.with_name(f"{path.stem}-{written.sha256}{path.suffix}"))[0])
 
 
 def write_bytes(path: Path, data: bytes) -> Written:
     """Create or replace ``path`` with ``data``; errors as `write_file`."""
-    return write_file(path, lambda file: file.write(data))
+    return _patiently(lambda: write_file(path, lambda file: file.write(data)))
 
 
 def write_text(path: Path, text: str) -> Written:
@@ -260,6 +270,18 @@ class _Hashed(io.BufferedWriter):
     @property
     def written(self) -> Written:
         return Written(self._size, self._digest.hexdigest())
+
+
+def _patiently(write: Callable[[], R]) -> R:
+    """Write anew what met one of the `HICCUPS`: after a failed flush nobody knows what of a file is on the disk."""
+    for pause in PAUSES:
+        try:
+            return write()
+        except ResourceError as error:
+            if getattr(error.__cause__, "errno", None) not in HICCUPS:
+                raise
+        time.sleep(pause)
+    return write()
 
 
 def _write(path: Path, writer: Callable[[BinaryIO], object], final: Callable[[Written], Path]) -> tuple[Path, Written]:
