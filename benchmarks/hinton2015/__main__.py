@@ -35,7 +35,7 @@ ABOUT = {
     "select-teacher": "dropout, learning rate and initial weights of the teacher, 50 epochs",
     "select-teacher-long": "the two best of them, 150 epochs",
     "select-students": "three learning rates for each arm",
-    "select-few": "four learning rates for each arm of P8",
+    "select-few": "four learning rates and two warm-ups for each arm of P8",
 }
 """Row, or stage of the selection, to what it is."""
 GRADIENTS = "P11, gradients of networks that were trained here, is a program of its own: python -m benchmarks.hinton2015.gradients --help"

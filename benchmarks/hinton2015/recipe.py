@@ -37,10 +37,12 @@ RATES: Mapping[str, float] = {
     "alone-all": 0.1,
     "soft": 0.025,
     "soft-views": 0.05,
-    "few-hard": 0.2,
+    "few-hard": 0.1,
     "few-soft": 0.025,
 }
 """Learning rate of each arm."""
+FEW_WARMUPS = {"few-hard": "short", "few-soft": "long"}
+"""Of the arms of P8, see few.py."""
 
 
 def mlp(width: int, **options: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The teacher first: strengths of dropout, learning rates and initial weights for 50 epochs, one after another where the last trial pointed; then the
 two most promising for as long as the teachers are trained. Each arm of the students then has three learning rates, with the better of these two as
-its teacher (which never saw the validation pictures either). The two arms of P8 have four rates each, with 3 % of the cases.
+its teacher (which never saw the validation pictures either). The two arms of P8 have four rates and two warm-ups each,
+with 3 % of the cases.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.hinton2015.arms import CONTROLS
-from benchmarks.hinton2015.few import WORK, hard, soft
+from benchmarks.hinton2015.few import WARMUPS, WORK, hard, soft
 from benchmarks.hinton2015.jobs import Job
 from benchmarks.hinton2015.recipe import ALPHA, MAX_NORM, SPLIT, TEACHER_EPOCHS, TEMPERATURE, VIEWS, mlp, seconds, training
 
@@ -120,14 +121,14 @@ def _students() -> list[Job]:
 
 def _few() -> list[Job]:
     source = answers(1)
-    return [source, *(_few_trial(arm, rate, source) for arm, rates in FEW_RATES.items() for rate in rates)]
+    return [source, *(_few_trial(arm, rate, warmup, source) for arm, rates in FEW_RATES.items() for rate in rates for warmup in WARMUPS)]
 
 
-def _few_trial(arm: str, rate: float, source: Job) -> Job:
-    name, note = f"selection/{arm}-{rate:g}", {"arm": arm, "rate": rate, "share": FEW}
+def _few_trial(arm: str, rate: float, warmup: str, source: Job) -> Job:
+    given = hard(FEW, 0, rate, warmup) if arm == "few-hard" else soft({"fraction": FEW}, 0, rate, warmup)
+    name, note = f"selection/{arm}-{rate:g}-{warmup}", {"arm": arm, "rate": rate, "share": FEW, "warmup": given["training"]["warmup"]}
     if arm == "few-hard":
-        return Job(name, "train", hard(FEW, 0, rate), WORK, weights="best", split="validation", note=note)
-    given = soft({"fraction": FEW}, 0, rate)
+        return Job(name, "train", given, WORK, weights="best", split="validation", note=note)
     return Job(name, "distill", given, WORK, needs=(source,), students=({"name": "last"},), split="validation", note=note)
 
 

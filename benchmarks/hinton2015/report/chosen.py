@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from benchmarks.hinton2015.arms import CONTROLS
-from benchmarks.hinton2015.recipe import INITIAL_STD, RATES, REGULARISED, TEACHER_EPOCHS, TEACHER_RATE, TEMPERATURE
+from benchmarks.hinton2015.few import WARMUPS, soft
+from benchmarks.hinton2015.recipe import FEW_WARMUPS, INITIAL_STD, RATES, REGULARISED, TEACHER_EPOCHS, TEACHER_RATE, TEMPERATURE
 from benchmarks.hinton2015.report.notation import NOTHING, listed, number, short, table
 from benchmarks.hinton2015.report.records import Record, Records, What
-from benchmarks.hinton2015.selection import FEW_RATES
+from benchmarks.hinton2015.selection import FEW, FEW_RATES
 
 ARMS = (*CONTROLS, "soft", "soft-views")
 
@@ -58,10 +59,19 @@ def students(selection: Records) -> str:
 
 
 def few(selection: Records) -> str:
-    """Errors of the arms of P8 by learning rate; the chosen one in bold."""
+    """Errors of the arms of P8 by warm-up and learning rate; the chosen cell in bold."""
     rates = sorted({rate for tried in FEW_RATES.values() for rate in tried})
-    rows = [(f"`{arm}`", *(_cell(selection, arm, rate) for rate in rates)) for arm in FEW_RATES]
-    return table(("", *(f"rate {short(rate)}" for rate in rates)), rows)
+    rows = [
+        (f"`{arm}`", "one epoch" if steps is None else f"{steps} steps", *(_few_cell(selection, arm, warmup, rate) for rate in rates))
+        for arm in FEW_RATES
+        for warmup, steps in WARMUPS.items()
+    ]
+    return table(("", "warm-up", *(f"rate {short(rate)}" for rate in rates)), rows)
+
+
+def _few_cell(selection: Records, arm: str, warmup: str, rate: float) -> str:
+    given = soft({"fraction": FEW}, 0, rate, warmup)["training"]["warmup"]
+    return _cell(selection, arm, rate, chosen=FEW_WARMUPS[arm] == warmup, warmup=given)
 
 
 def selection_rates(selection: Records) -> list[float]:
@@ -90,10 +100,10 @@ def diverged(selection: Records) -> str:
     return f"The student on labels chose {short(RATES['alone'])} here; at T = {short(TEMPERATURE)} these trials diverged: {told}."
 
 
-def _cell(selection: Records, arm: str, rate: float) -> str:
-    found = selection.where(arm, rate=rate)
+def _cell(selection: Records, arm: str, rate: float, *, chosen: bool = True, **settings: float) -> str:
+    found = selection.where(arm, rate=rate, **settings)
     text = "diverged" if found.diverged else str(found.finished[0].errors) if found.finished else NOTHING
-    return f"**{text}**" if RATES[arm] == rate and text != NOTHING else text
+    return f"**{text}**" if chosen and RATES[arm] == rate and text != NOTHING else text
 
 
 def _numbers(run: Record | What) -> tuple[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SPLITS = ("test", "validation")
-SETTINGS = ("width", "temperature", "alpha", "views", "share", "rate", "epochs", "std", "input_dropout", "hidden_dropout")
+SETTINGS = ("width", "temperature", "alpha", "views", "share", "rate", "warmup", "epochs", "std", "input_dropout", "hidden_dropout")
 """What tells the runs of an arm from each other, besides the seed."""
 SELECTION = "selection/"
 FIRST_TEST_ID = 60_000
