@@ -341,7 +341,7 @@ def test_every_epoch_shows_a_view_of_its_own_and_validation_the_plain_pictures()
 
 
 def test_nothing_to_train_on_is_said() -> None:
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match="the training split is empty"):
         fit(mlp(), CrossEntropy(), points(0), PLAIN)
 
 
