@@ -10,6 +10,7 @@ from benchmarks.faults.children import KILLED, Child
 from benchmarks.faults.disk import Disk, small_disk
 from benchmarks.faults.kills_recording import Recordings
 from benchmarks.faults.kills_training import SPAN, Trainings
+from benchmarks.faults.programs import Program
 from benchmarks.faults.world import World, fresh, leftovers
 from darkknowledge.errors import ResourceError
 
@@ -24,7 +25,7 @@ class Filling:
         self.ends: dict[str, Counter[int]] = {"as it filled up": Counter(), "started while it was full": Counter(), "after room was made": Counter()}
         self.unclear: list[str] = []
 
-    def fill(self, child: Child, spare: int, *, within: float) -> None:
+    def fill(self, child: Child | Program, spare: int, *, within: float) -> None:
         """Take the space until the child ends by itself; or, in every other case, until it is killed."""
         until = child.seconds + self.moments.uniform(0, within) if self.moments.random() < 0.5 else float("inf")
         while child.code is None:
@@ -34,7 +35,7 @@ class Filling:
                 child.kill()
         self.note("as it filled up", child)
 
-    def note(self, when: str, child: Child) -> None:
+    def note(self, when: str, child: Child | Program) -> None:
         """Count how it ended; the message of exit code 5 must say what could not be written, without a traceback."""
         self.ends[when][child.end()] += 1
         if child.code not in (0, KILLED) and (child.code != FULL or "Traceback" in child.message or "fix:" not in child.message):
@@ -54,9 +55,9 @@ def full_while_training(world: World, cases: int, moments: random.Random) -> dic
             fresh(trainings.folder)
             child = trainings.start()
             child.hear("saved")
-            child.listen(moments.uniform(0, SPAN * trainings.reference.save))
+            child.listen(moments.uniform(0, SPAN * trainings.reference.step))
             sizes = [path.stat().st_size for path in (trainings.folder / "checkpoint").glob("*.pt")]
-            filling.fill(child, int(moments.uniform(0, 0.9) * max(sizes, default=0)), within=trainings.reference.save)
+            filling.fill(child, int(moments.uniform(0, 0.9) * max(sizes, default=0)), within=trainings.reference.step)
             if child.code == KILLED:
                 trainings.judge(child)
             else:  # whoever is refused has time to tidy up
@@ -81,6 +82,7 @@ def full_while_recording(world: World, cases: int, moments: random.Random) -> di
         for _ in range(cases):
             fresh(recordings.folder)
             child = recordings.start()
+            recordings.wait_for_the_plan(child)
             child.listen(moments.uniform(0, 0.7 * recordings.lasting))
             filling.fill(child, int(moments.uniform(0, 10_000)), within=0.05 * recordings.lasting)
             if child.code == KILLED:

@@ -25,40 +25,16 @@ SPAN = 2.0
 
 
 class RealRecordings(Recordings):
-    """``dk record``, killed anywhere in its life, or, every other time, once the folder is there."""
+    """``dk record``."""
 
     def __init__(self, world: World, moments: random.Random, *, teacher: Path) -> None:
-        self.teacher, self.tries = teacher, 0
+        self.teacher = teacher
         super().__init__(world, moments)
 
-    def undisturbed(self) -> float:
-        """Record once; the seconds from the moment when the folder is there."""
-        process = self.start()
-        there = self.wait_for_folder(process)
-        return self.lasted(process) - there
-
-    def wait_for_folder(self, process: Program) -> float:
-        """The seconds that it took."""
-        while not self.folder.exists() and process.code is None:
-            process.listen(0.002)
-        return process.seconds
-
-    def start(self) -> Program:  # type: ignore[override]
+    def start(self) -> Program:
         """A process that records, or goes on."""
         options = [f"teacher={self.teacher}", "data.augment=jitter", f"views={VIEWS}", f"shard_rows={SHARD_ROWS}", "threads=1", "progress=false"]
         return dk(self.world, "record", *options, f"out={self.folder}")
-
-    def cut(self) -> Program:  # type: ignore[override]
-        """One process, killed somewhere."""
-        process, self.tries = self.start(), self.tries + 1
-        if self.tries % 2:
-            self.wait_for_folder(process)
-            process.listen(self.moments.uniform(0, self.lasting))
-        else:
-            process.listen(self.moments.uniform(0, 2 * self.lasting))
-        if process.kill() == KILLED:
-            self.note_kill()
-        return process
 
 
 class RealTrainings:

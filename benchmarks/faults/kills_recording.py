@@ -16,6 +16,9 @@ from darkknowledge.errors import DarkKnowledgeError
 from darkknowledge.runs.files import sha256
 from darkknowledge.transfer import verify
 
+RECORDING = 0.85
+"""The share of the kills that come after the recording itself has begun; the others come while the process starts."""
+
 
 @dataclass(slots=True)
 class Recorded:
@@ -55,20 +58,13 @@ class Recordings:
     def __init__(self, world: World, moments: random.Random, *, folder: Path | None = None) -> None:
         self.world, self.moments, self.seen = world, moments, Recorded()
         self.folder = fresh(folder or world.folder / "recording")
-        self.lasting = self.undisturbed()
-        self.expected = content(self.folder)
-
-    def undisturbed(self) -> float:
-        """Record once; the seconds over which kills are spread."""
-        return self.lasted(self.start())
-
-    def lasted(self, child: Child | Program) -> float:
-        """The seconds until its end."""
+        child = self.start()
+        self.there = self.wait_for_the_plan(child)
         if child.end() != 0:
             raise RuntimeError(f"an undisturbed recording failed: {child.message}")
-        return child.seconds
+        self.lasting, self.expected = child.seconds - self.there, content(self.folder)
 
-    def start(self) -> Child:
+    def start(self) -> Child | Program:
         """A process that records, or goes on."""
         return self.world.start(lambda tell: self.world.record(self.folder))
 
@@ -82,10 +78,20 @@ class Recordings:
                 self.seen.unreadable.append(child.message[-500:])
         return self.seen
 
-    def cut(self) -> Child:
-        """One process, killed somewhere."""
+    def wait_for_the_plan(self, child: Child | Program) -> float:
+        """Until the recording itself begins; the seconds since the start of the process."""
+        while child.code is None and not (self.folder / "plan.json").exists():
+            child.listen(0.002)
+        return child.seconds
+
+    def cut(self) -> Child | Program:
+        """One process, killed somewhere: mostly while it records, else while it starts."""
         child = self.start()
-        child.listen(self.moments.uniform(0, self.lasting))
+        if self.moments.random() < RECORDING:
+            self.wait_for_the_plan(child)
+            child.listen(self.moments.uniform(0, self.lasting))
+        else:
+            child.listen(self.moments.uniform(0, self.there))
         if child.kill() == KILLED:
             self.note_kill()
         return child

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.faults.children import KILLED, Child, Word
@@ -15,7 +16,7 @@ from benchmarks.faults.world import World, content, fresh
 AIMS = {"start": 3, "saving": 14, "end": 3}
 """Of twenty kills so many come between the start of a process and its first step, while it trains, and after its last state."""
 SPAN = 6
-"""Saves over which the kills of a training are spread."""
+"""Saves over which the kills of one process are spread."""
 
 Place = tuple[int, int]
 
@@ -28,8 +29,13 @@ class Reference:
     weights: str
     files: tuple[str, ...]
     start: float
-    save: float
+    """Seconds until the first step, """
+    step: float
+    """from one saved state to the next, """
+    saving: float
+    """of which one is being saved, """
     end: float
+    """and after the last."""
 
     @classmethod
     def of(cls, world: World, folder: Path) -> Reference:
@@ -40,9 +46,10 @@ class Reference:
         begins, *saved = [word for word in child.words if word.name in ("begins", "saved")]
         finished = child.hear("finished")
         assert finished is not None
-        save = (saved[-1].at - begins.at) / len(saved)
         digests = {word.place: word.values[2] for word in (begins, *saved)}
-        return cls(digests, finished.values[0], files_of(folder), begins.at, save, child.seconds - saved[-1].at)
+        step = (saved[-1].at - begins.at) / len(saved)
+        saving = median(end.at - word.at for word, end in zip((word for word in child.words if word.name == "saving"), saved, strict=True))
+        return cls(digests, finished.values[0], files_of(folder), begins.at, step, saving, child.seconds - saved[-1].at)
 
     def apart(self, before: Place, after: Place) -> int:
         """Saves by which ``after`` lies behind ``before``; below 0 where it is ahead."""
@@ -108,8 +115,8 @@ class Trainings:
         child, reference = self.start(), self.reference
         if aim == "start":
             child.listen(self.moments.uniform(0, reference.start))
-        elif aim == "saving" and child.hear("begins"):
-            child.listen(self.moments.uniform(0, SPAN * reference.save))
+        elif aim == "saving" and self.hear_of_a_save(child):
+            child.listen(self.moments.uniform(0, 1.2 * reference.saving))
         elif aim == "end" and self.hear_of_the_last_state(child):
             child.listen(self.moments.uniform(0, reference.end))
         if aim is None:
@@ -117,6 +124,13 @@ class Trainings:
         else:
             child.kill()
         return child
+
+    def hear_of_a_save(self, child: Child) -> bool:
+        """Wait until one of the next few states is being saved; whether it came to that."""
+        count = self.moments.randint(1, SPAN)
+        while child.code is None and sum(word.name == "saving" for word in child.words) < count:
+            child.listen(0.002)
+        return child.code is None
 
     def hear_of_the_last_state(self, child: Child) -> bool:
         """Wait for it; whether it came."""

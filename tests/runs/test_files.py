@@ -18,6 +18,7 @@ from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs import files
 from darkknowledge.runs.files import (
     MANIFEST,
+    WORTH_A_THREAD,
     Written,
     read_json,
     sha256,
@@ -200,7 +201,7 @@ def test_all_damaged_files_are_named_at_once(folder: Path) -> None:
 
 def test_what_was_written_is_known_without_reading_it_again(tmp_path: Path) -> None:
     """Also of a writer that hands over numbers wider than a byte, and nothing at all."""
-    for parts in ([b"ab", memoryview(np.arange(3, dtype=np.int64))], [bytes(100_000)] * 3, []):
+    for parts in ([b"ab", memoryview(np.arange(3, dtype=np.int64))], [bytes(100_000)] * 3, [b"a", bytes(WORTH_A_THREAD), b"b"], []):
         written = write_file(tmp_path / "file", lambda file, parts=parts: [file.write(part) for part in parts])
         content = b"".join(bytes(part) for part in parts)
         assert (tmp_path / "file").read_bytes() == content

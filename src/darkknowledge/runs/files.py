@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, ResourceError
@@ -32,6 +33,8 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 LARGEST = 1 << 25
 """Bytes beyond which a JSON file is none of ours: a million class names need fewer."""
+WORTH_A_THREAD = 1 << 20
+"""Bytes that are hashed on one core while another writes them."""
 TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}")
 """Names under which files are staged; one that is still there when nobody is at work was left by a process that was killed."""
 
@@ -257,9 +260,17 @@ class _Hashed(io.BufferedWriter):
         self._digest, self._size = hashlib.sha256(), 0
 
     def write(self, data: ReadableBuffer, /) -> int:
-        self._digest.update(data)
-        self._size += memoryview(data).nbytes
-        return super().write(data)
+        size = memoryview(data).nbytes
+        self._size += size
+        if size < WORTH_A_THREAD:
+            self._digest.update(data)
+            return super().write(data)
+        hashing = Thread(target=self._digest.update, args=(data,))
+        hashing.start()
+        try:
+            return super().write(data)
+        finally:
+            hashing.join()
 
     def seekable(self) -> bool:
         return False
