@@ -1,191 +1,141 @@
-"""A program for the tests: it opens every hostile file while it listens to all that Python does, and prints what came of each as a line of JSON.
-
-What a file could make it do is an event of ``sys.addaudithook``: code that is executed, a process, a connection, a pickle that looks for a function,
-a file that is written or removed elsewhere than in the file's own folder.
-"""
+"""Opening every hostile file of a kind in a child that was forked for it, and listens; what came of each is a line of JSON."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import dataclasses
 import io
 import json
 import os
+import resource
 import signal
-import socket
-import subprocess
 import sys
-import sysconfig
 import time
-import typing
+import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import darkknowledge
+import torch
+
 from darkknowledge.errors import DarkKnowledgeError
-from security.hostile import Hostile, pickled
-from security.table import HOSTILE, SOUND
+from security.hostile.file import PLACE, Hostile
+from security.listening import PLANTED, Listener
 
-TRUSTED = (
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-    str(Path(darkknowledge.__file__).parents[1]),
-    str(Path(__file__).parents[1]),
-    "<frozen",
-)
-"""Where code lies that this program may execute."""
-FORBIDDEN = (
-    *("pickle.find_class", "marshal.load", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn"),
-    *("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request", "http.client.connect"),
-    *("webbrowser.open", "ftplib.connect", "smtplib.connect"),
-)
-MAKERS = (collections.__file__, dataclasses.__file__, typing.__file__)
-"""Who compiles named tuples, methods and annotations, from the source of those who may be executed."""
-WRITING = (
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "os.rmdir",
-    "os.link",
-    "os.symlink",
-    "os.chmod",
-    "os.chown",
-    "os.truncate",
-    "shutil.rmtree",
-    "shutil.move",
-)
-SECONDS = 30
+SECONDS, PATIENCE = 30, 240
+"""Until a file is given up, and until a child is, which does not listen to its alarm any more."""
+MEMORY = 4 << 30
+"""Bytes beyond which a child gets no more, so that what fills the memory does not fill that of others."""
+
+Result = dict[str, Any]
 
 
-class Listener:
-    """Notes what happens while it is told to listen, outside of one folder."""
+def opened(root: Path, sound: Sequence[Hostile], hostile: Sequence[Hostile]) -> list[Result]:
+    """What became of the files, which are built in folders under ``root``."""
+    return in_child(root, lambda listener: (judged(listener, each, folder) for each, folder in built(root, [*sound, *hostile]).items()))
 
-    def __init__(self) -> None:
-        self.folder: Path | None = None
-        self.heard: list[str] = []
-        sys.addaudithook(self)
 
-    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.folder is not None and self._matters(event, args):
-            self.heard.append(f"{event} {str(args)[:200]}")
-
-    def _matters(self, event: str, args: tuple[Any, ...]) -> bool:
-        if event == "open":
-            path, mode, flags = args
-            writes = (
-                any(letter in mode for letter in "wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-            )
-            return bool(writes) and not self._inside(path)
-        if event in WRITING:
-            return not self._inside(args[0])
-        if event in ("exec", "compile") and sys._getframe(2).f_code.co_filename in MAKERS:
-            return False
-        if event == "exec":
-            return not args[0].co_filename.startswith(TRUSTED)
-        if event == "compile":
-            return not str(args[1]).startswith(TRUSTED)
-        if event == "ctypes.dlopen":
-            return args[0] is not None  # which is the program itself
-        return event in FORBIDDEN or (event == "import" and args[0] in ("ran", "IPython", "cupy"))
-
-    def _inside(self, path: Any) -> bool:
-        if isinstance(path, int):
-            return True
-        return Path(os.fsdecode(path)).absolute().is_relative_to(self.folder) or path == os.devnull
-
-    @contextlib.contextmanager
-    def listening(self, folder: Path) -> Iterator[list[str]]:
-        self.heard, self.folder = [], folder
+def in_child(root: Path, work: Callable[[Listener], Iterator[Result]]) -> list[Result]:
+    """What ``work`` tells in a child with a listener, as far as it comes."""
+    sys.stdout.flush()
+    lines = root / "results.jsonl"
+    child = os.fork()
+    if child == 0:
+        code = 1
         try:
-            yield self.heard
+            _alone(root)
+            with lines.open("w", buffering=1) as file:
+                for result in work(Listener()):
+                    file.write(json.dumps(result) + "\n")
+            code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
-            self.folder = None
+            sys.stderr.flush()
+            os._exit(code)
+    until = time.monotonic() + PATIENCE
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    return [json.loads(line) for line in lines.read_text().splitlines()]
 
 
-def judged(listener: Listener, hostile: Hostile, folder: Path) -> dict[str, Any]:
-    """What became of one file: the error, what was heard, and what it cost."""
-    forget_peak()
-    before, began, error, said = resident("VmRSS"), time.process_time(), "", io.StringIO()
-    signal.alarm(SECONDS)
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), listener.listening(folder) as heard:
-        try:
-            code = hostile.open(folder)
-            error = next(kind.__name__ for kind in kinds() if kind.exit_code == code) if isinstance(code, int) and code else ""
-        except BaseException as caught:
-            error = type(caught).__name__
-            print(caught)
-    signal.alarm(0)
-    cost = {"seconds": time.process_time() - began, "megabytes": (resident("VmHWM") - before) / 1024}
-    return {"name": hostile.name, "error": error, "said": said.getvalue()[-2000:], "heard": heard, "ran": (folder / "RAN").exists(), **cost}
+def _alone(root: Path) -> None:
+    """What of the process that forked it is no business of the child's."""
+    sys.stdout = sys.stderr = (root / "screen").open("w")
+    os.dup2(sys.stderr.fileno(), 2)
+    torch.set_num_threads(1)  # a child that was forked can't use its parent's
+    sys.path[:] = [place for place in sys.path if place]  # the current folder, where Python was started with -m
+    sys.dont_write_bytecode = True
+    warnings.simplefilter("ignore")  # of Pillow and others about what is wrong with the files
+    signal.signal(signal.SIGALRM, _too_long)
+    size = int(_status("VmSize") * 1024) + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-def kinds() -> list[type[DarkKnowledgeError]]:
-    return DarkKnowledgeError.__subclasses__()
-
-
-def resident(name: str) -> float:
-    """Kilobytes of memory, now (VmRSS) or at their most (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(name)))
-
-
-def forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def too_long(number: int, frame: object) -> None:
+def _too_long(number: int, frame: object) -> None:
     raise TimeoutError(f"over {SECONDS} seconds")
 
 
-def acts(folder: Path) -> dict[str, Callable[[], object]]:
-    """Things that a file could do, done for once: the listener must hear each."""
-    import pickle
-
-    def connect() -> None:
-        with contextlib.suppress(OSError), socket.socket() as end:
-            end.connect(("127.0.0.1", 9))
-
-    return {
-        "pickle": lambda: pickle.loads(pickled(folder)),
-        "system": lambda: os.system("true"),
-        "process": lambda: subprocess.run(["true"], check=True),
-        "connection": connect,
-        "exec": lambda: exec("1"),
-        "write": lambda: (folder.parent / "written").write_text(""),
-        "remove": lambda: (folder.parent / "written").unlink(),
-        "import": lambda: __import__("ran"),
-    }
-
-
-def main(root: Path) -> None:
-    warnings.simplefilter("ignore")  # of Pillow and others about what is wrong with the files
-    signal.signal(signal.SIGALRM, too_long)
+def built(root: Path, files: Sequence[Hostile]) -> dict[Hostile, Path]:
+    """The folder of each file, in which modules are planted too."""
     folders = {}
-    for number, hostile in enumerate([*SOUND, *HOSTILE]):
-        folder = root / f"{number:03d}"
+    for number, each in enumerate(files):
+        folder = folders[each] = root / f"{number:03d}"
         folder.mkdir()
-        (folder / "ran.py").write_text(f"open({str(folder / 'RAN')!r}, 'w')")
-        for name in ("IPython", "cupy"):
-            (folder / f"{name}.py").write_text((folder / "ran.py").read_text())
+        for name in PLANTED:
+            (folder / f"{name}.py").write_text(f"open({str(folder / 'RAN')!r}, 'w')")
         os.chdir(folder)
-        hostile.build(folder)
-        folders[hostile.name] = folder
-    listener = Listener()
-    for hostile in (*SOUND, *HOSTILE):
-        os.chdir(folders[hostile.name])
-        print(json.dumps(judged(listener, hostile, folders[hostile.name])))
-    control = root / "control"
-    control.mkdir()
-    (control / "ran.py").write_text("")
-    sys.path.append(str(control))
-    for name, act in acts(control).items():
-        with listener.listening(control) as heard:
-            act()
-        print(json.dumps({"name": f"act: {name}", "heard": heard}))
+        each.build(folder)
+    return folders
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def judged(listener: Listener, hostile: Hostile, folder: Path) -> Result:
+    """What became of one file: the error and what it says, what was heard, what it changed, and what it cost."""
+    os.chdir(folder)
+    before, said, measured = around(folder), io.StringIO(), Cost()
+    signal.alarm(SECONDS)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), listener.listening(folder / PLACE) as heard:
+        error = _opened(hostile, folder)
+    signal.alarm(0)
+    changed = sorted({name for name, _, _ in around(folder) ^ before})
+    return {"name": hostile.name, "error": error, "said": said.getvalue(), "heard": heard, "changed": changed, **measured.done()}
+
+
+def _opened(hostile: Hostile, folder: Path) -> str:
+    """The name of the error that a file gets, or whose exit code."""
+    try:
+        code = hostile.open(folder)
+        return next(kind.__name__ for kind in DarkKnowledgeError.__subclasses__() if kind.exit_code == code) if isinstance(code, int) and code else ""
+    except BaseException as caught:
+        print(caught)
+        return type(caught).__name__
+
+
+def around(folder: Path) -> set[tuple[str, int, int]]:
+    """What lies in the folder, with size and time, and beside it, but for the place in which may be written: native code is not heard."""
+    found = {(path.name, 0, 0) for path in folder.parent.iterdir()}
+    for place, folders, files in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name != PLACE]
+        for path in (Path(place, name) for name in (*folders, *files)):
+            found.add((str(path.relative_to(folder)), path.lstat().st_size, path.lstat().st_mtime_ns))
+    return found
+
+
+class Cost:
+    """Seconds of the processor, and megabytes at the peak above what there was before."""
+
+    def __init__(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
+        self._resident, self._began = _status("VmRSS"), time.process_time()
+
+    def done(self) -> dict[str, float]:
+        return {"seconds": time.process_time() - self._began, "megabytes": (_status("VmHWM") - self._resident) / 1024}
+
+
+def _status(name: str) -> float:
+    """Kilobytes of memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name)))

@@ -1,9 +1,13 @@
-"""All hostile files, and sound ones that are opened first, so that everything is imported that opening a file needs."""
+"""Every kind of hostile file; sound ones of it are opened first, so that everything is imported that opening it needs."""
 
 from __future__ import annotations
 
-from security import hostile_data, hostile_sets, hostile_weights
-from security.hostile import Hostile
+from collections.abc import Mapping
 
-HOSTILE: list[Hostile] = [*hostile_weights.HOSTILE, *hostile_data.HOSTILE, *hostile_sets.HOSTILE]
-SOUND: list[Hostile] = [*hostile_weights.SOUND, *hostile_data.SOUND, *hostile_sets.SOUND]
+from security.hostile import archives, networks, parquet_files, pictures, records, runs, safetensors_files, sets, torch_files, words
+from security.hostile.file import Hostile
+
+_ROOMS = (torch_files, safetensors_files, networks, archives, pictures, parquet_files, sets, runs, records, words)
+
+HOSTILE: Mapping[str, list[Hostile]] = {room.KIND: room.HOSTILE for room in _ROOMS}
+SOUND: Mapping[str, list[Hostile]] = {room.KIND: room.SOUND for room in _ROOMS}

@@ -16,7 +16,7 @@ from darkknowledge import model
 from darkknowledge.cli.main import main
 from darkknowledge.errors import UsageError
 from darkknowledge.runs.torch_file import read_torch_file
-from security.hostile_weights import SHAPE, network, weights
+from security.hostile.torch_files import SHAPE, network, weights
 
 UNRESTRICTED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from darkknowledge.errors import ResourceError, UsageError, close_match
+from darkknowledge.errors import IntegrityError, ResourceError, UsageError, close_match
 from darkknowledge.model._network import Preprocessing, Request
 
 
@@ -34,6 +34,8 @@ def build(request: Request, architecture: str, *, pretrained: bool = False, size
     fetch = pretrained and request.fetch
     try:
         body: nn.Module = timm.create_model(architecture, pretrained=fetch, num_classes=request.num_classes, in_chans=channels, **arguments)
+    except IntegrityError:
+        raise
     except Exception as error:  # the hub's client and the architectures raise whatever they like
         raise (_unfetched(architecture, config, error) if fetch else _unbuilt(architecture, size, error)) from error
     return body, _preprocessing(request, config, pretrained and channels == 3, channels, size)

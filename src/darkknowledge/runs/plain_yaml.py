@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         require_modest(path, largest=LARGEST)
         value: Any = _WithoutAliases(path.read_text(encoding="utf-8")).get_single_data()
-    except (ArithmeticError, OSError, RecursionError, ValueError, yaml.YAMLError) as error:
+        json.dumps(value)  # which knows plain values alone, and no number of thousands of digits
+    except (ArithmeticError, OSError, RecursionError, TypeError, ValueError, yaml.YAMLError) as error:
         raise IntegrityError(f"{path.name} cannot be read: {error}", where=str(path), fix="restore the file or make the run anew") from error
     if not isinstance(value, dict):
         raise IntegrityError(f"{path.name} is no configuration", where=str(path), fix="restore the file or make the run anew")
