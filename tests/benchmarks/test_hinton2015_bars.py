@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean, stdev
 
 from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import advice, fields, tables
 from benchmarks.hinton2015.report.bars import bars
+from benchmarks.hinton2015.report.explanation import explanation
 
-from hinton2015_records import diverge, everything, found, headline, keep_seeds, keep_temperatures, verdicts
+from hinton2015_records import ALONE, TEACHER, diverge, everything, found, headline, keep, keep_seeds, keep_temperatures, verdicts
 
 FEW = "share of the gap at 3 % of the cases (the paper, on speech: 87 %)"
 
@@ -62,3 +64,38 @@ def test_the_best_temperature_is_worse_at_20_by_its_own_standard_errors(tmp_path
     # differences 10, 8, 12, 9, 11: mean 10, standard error sqrt(2.5 / 5)
     assert told["T = 20 worse than the best by > 2 standard errors"].found == "10.0 more errors than the best, 14.1 standard errors"
     assert "T = 20 makes 10.0 more" in advice.narrow(found(tmp_path))
+
+
+def test_what_may_explain_a_missed_bar_is_told_with_the_numbers_of_its_own_rows(tmp_path: Path) -> None:
+    assert explanation(found(tmp_path)) == "Nothing to explain yet."
+    headline(tmp_path)
+    assert explanation(found(tmp_path)) == "Nothing to explain yet.", "the bar is met"
+    soft = [88, 74, 76, 82, 80]
+    keep_seeds(tmp_path, "soft/800-{}/T20", soft)
+    wanted = mean(ALONE) - 0.88 * (mean(ALONE) - mean(TEACHER))
+    chance, *others = explanation(found(tmp_path)).splitlines()
+    assert f"88 % of the gap would be {wanted:.1f} errors; it is {mean(soft):.1f}, with a standard deviation of {stdev(soft):.1f}" in chance
+    assert "holds the bar: 5 seeds" in chance
+    assert others == []
+
+    keep_temperatures(tmp_path, 300, {4: [70] * 5, 8: [90] * 5, 20: [94] * 5, 40: [91] * 5})
+    assert "all T from 8 to 40 lie within 4.0 errors" in explanation(found(tmp_path))
+
+    for views, epochs, errors in ((1, 100, 106), (1, 300, 109), (32, 100, 90)):
+        keep(tmp_path, f"epochs/{views}-{epochs}-0/last", errors)
+    assert "Too short" not in explanation(found(tmp_path))
+    keep(tmp_path, "epochs/32-300-0/last", 84)
+    assert "has 106.0 errors after 100 epochs and 109.0 after 300. The one that learns from 32 shifts goes from 90.0 to 84.0" in explanation(
+        found(tmp_path)
+    )
+
+    keep_seeds(tmp_path, "soft-ten/800-{}/T20", [73] * 5)
+    keep_seeds(tmp_path, "soft-ten-views/800-{}/T20", [61] * 5)
+    assert "has 73.0 errors when ten teachers answer" in explanation(found(tmp_path))
+    assert f"and 61.0 when they answer for 32 shifts of each: fewer than one teacher by itself ({mean(TEACHER):.1f})" in explanation(found(tmp_path))
+
+
+def test_a_share_whose_interval_lies_below_the_bar_is_not_called_chance(tmp_path: Path) -> None:
+    headline(tmp_path)
+    keep_seeds(tmp_path, "soft/800-{}/T20", [alone - 20 for alone in ALONE])
+    assert "does not hold the bar, so it is not chance" in explanation(found(tmp_path))

@@ -11,6 +11,7 @@ from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, GRID_EPOCHS, TEMPERATURE
 from benchmarks.hinton2015.plan import NARROW_EPOCHS, NARROW_TEMPERATURES, SIZE_TEMPERATURES, WIDE_TEMPERATURES
 from benchmarks.hinton2015.report import chosen, sweeps, tables
 from benchmarks.hinton2015.report.bars import bars, share
+from benchmarks.hinton2015.report.explanation import explanation
 from benchmarks.hinton2015.report.notation import listed, number, short
 from benchmarks.hinton2015.report.provenance import made_with
 from benchmarks.hinton2015.report.records import Records, paired
@@ -26,6 +27,7 @@ def page(records: Records, selection: Records, results: Path) -> dict[str, str]:
         "summary": summary(records),
         "headline": tables.headline(records),
         "bars": tables.bar_table(records),
+        "explanation": explanation(records),
         "seeds": tables.seed_by_seed(records),
         "temperatures": sweeps.temperatures(records) if _any(records, "temperature") else NOT_RUN,
         "few": sweeps.few(records) if _any(records, "few-hard", "few-soft", "few-labels") else NOT_RUN,
