@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -39,6 +39,7 @@ def pairs(ids: Tensor, views: Tensor) -> list[tuple[int, int]]:
 
 @EVERY
 @given(ways())
+@example(Passes(torch.arange(150), Recipe(epochs=2, batch_size=16, shuffle_block=1)))  # more than one window of blocks
 def test_an_epoch_shows_every_example_once_and_one_that_is_cut_short_none_twice(passes: Passes) -> None:
     seen = 0
     for epoch in range(passes.epochs):
