@@ -14,6 +14,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,10 @@ class Reader:
 
 def of(room: list[Hostile], name: str, read: Act) -> Reader:
     return Reader(next(hostile.build for hostile in room if hostile.name == name), read)
+
+
+def unpickle(folder: Path, what: str) -> object:
+    return pickle.loads(pickled(folder, what))
 
 
 def load(path: Path) -> object:
@@ -77,7 +82,7 @@ def state(folder: Path) -> object:
 
 
 READERS: dict[str, Reader] = {
-    **{f"a pickle that calls {what}": Reader(bool, lambda f, what=what: pickle.loads(pickled(f, what))) for what in WAYS},
+    **{f"a pickle that calls {what}": Reader(bool, partial(unpickle, what=what)) for what in WAYS},
     **{f"a checkpoint that calls {what}": of(torch_files.HOSTILE, f"checkpoint that calls {what}", lambda f: load(f / "w.pt")) for what in WAYS},
     "a checkpoint in the old format": of(torch_files.HOSTILE, "checkpoint in the old format", lambda f: load(f / "w.pth")),
     "NumPy's objects": of(torch_files.HOSTILE, "checkpoint of NumPy's objects", lambda f: np.load(f / "w.npy", allow_pickle=True)),

@@ -24,7 +24,7 @@ from security.listening import PLANTED, Listener
 
 SECONDS, PATIENCE = 30, 240
 """Until a file is given up, and until a child is, which does not listen to its alarm any more."""
-MEMORY = 4 << 30
+MEMORY = 2 << 30
 """Bytes beyond which a child gets no more, so that what fills the memory does not fill that of others."""
 
 Result = dict[str, Any]

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,12 @@ def found(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, 
 @pytest.fixture(scope="module")
 def heard(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     place = tmp_path_factory.mktemp("acts")
-    return {result["name"]: result for work in (done, unheard) for result in in_child(place, lambda listener, work=work: work(listener, place))}
+    return {result["name"]: result for work in (done, unheard) for result in in_child(place, partial(work, folder=place))}
 
 
 @pytest.mark.parametrize(("kind", "hostile"), ROWS)
 def test_a_hostile_file_does_nothing_and_is_refused(kind: str, hostile: Hostile, found: Mapping[str, Mapping[str, Result]]) -> None:
+    assert hostile.name in found[kind], "the child that opens such files came to its end before"
     result = found[kind][hostile.name]
     assert result["heard"] == []
     assert result["changed"] == []

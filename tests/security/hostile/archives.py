@@ -9,6 +9,7 @@ import struct
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,7 +27,8 @@ def loaded(name: str) -> Opened:
     """The data set in the folder, and every picture of it."""
 
     def read(folder: Path) -> object:
-        found = data.load(name, root=folder, validation=0, **({"workers": 0} if name == "image_folder" else {}))
+        alone: dict[str, Any] = {"workers": 0} if name == "image_folder" else {}
+        found = data.load(name, root=folder, validation=0, **alone)
         return [len(batch) for batch in found.train.batches(torch.arange(len(found.train)), batch_size=64, views=None)]
 
     return read

@@ -64,7 +64,7 @@ def unnamed(folder: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"label", b"l\xff\xfeel"))
 
 
-COMPACT = {"compression": "zstd", "write_statistics": False, "store_schema": False}
+COMPACT: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "store_schema": False}
 HUGGING = '{"info": {"features": {"label": {"names": %s}}}}'
 PICKLE = b"\x80\x04cos\nsystem\n(S'touch RAN'\ntR."
 

@@ -22,7 +22,7 @@ KIND = "Configurations of runs"
 
 RUN = "runs/run"
 MODEL = {"name": "hinton_mlp", "hidden": [2], "input_dropout": 0.0, "hidden_dropout": 0.0}
-ASKED = {"model": MODEL, "training": {"steps": 1, "threads": 1}, "logging": {"progress": False}}
+ASKED: dict[str, Any] = {"model": MODEL, "training": {"steps": 1, "threads": 1}, "logging": {"progress": False}}
 
 
 def evaluated(folder: Path) -> object:
@@ -107,10 +107,13 @@ def of_checkpoint(folder: Path) -> None:
     (folder / "w.pt").write_bytes(pickled(folder))
 
 
+LARGE = {"name": "hinton_mlp", "hidden": [1 << 17, 1 << 17]}
+
+
 def of_small_checkpoint(folder: Path) -> None:
     """A teacher of billions of numbers, whose weights are those of the run."""
     place = f"{RUN}/model/model.safetensors"
-    of_teacher({"name": "hinton_mlp", "hidden": [1 << 17, 1 << 17], "checkpoint": place})(folder)
+    of_teacher({**LARGE, "checkpoint": place})(folder)
 
 
 def laughing(line: str) -> Opened:
@@ -178,6 +181,12 @@ TEACHERS = [
     Hostile("run with a teacher of a trillion units", of_teacher({"name": "hinton_mlp", "hidden": [1 << 40]}), EVALUATED, says=NO_ANSWER),
     Hostile(
         "run with a teacher larger than its weights", of_small_checkpoint, EVALUATED, says=f"{NO_ANSWER}the network that is described is far larger"
+    ),
+    Hostile(
+        "run with a teacher whose end is not in its weights",
+        of_teacher({**LARGE, "checkpoint": f"{RUN}/model/model.safetensors", "head": "replace"}),
+        EVALUATED,
+        says=f"{NO_ANSWER}not all of its weights lie in a file",
     ),
     Hostile("run with a teacher that is a pickle", of_checkpoint, EVALUATED, says=f"{NO_ANSWER}w.pt holds Python objects"),
     Hostile(

@@ -7,6 +7,7 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from security.hostile.file import DISTILL, RECORD, TRAIN, WAYS, Calls, Hostile, 
 
 KIND = "Checkpoints of PyTorch"
 
-SHAPE = {"num_classes": 2, "input_shape": (1, 2, 2), "mean": [0.0], "std": [1.0], "hidden": [3]}
+SHAPE: dict[str, Any] = {"num_classes": 2, "input_shape": (1, 2, 2), "mean": [0.0], "std": [1.0], "hidden": [3]}
 FIRST = "layers.1.weight"
 """A weight of the network that is built for them."""
 
@@ -48,8 +49,12 @@ def of(make: Callable[[Path], Any], name: str = "w.pt", **how: Any) -> Callable[
     return build
 
 
-def raw(make: Callable[[Path], bytes], name: str = "w.pt") -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(make(folder)) and None
+def raw(make: Callable[[Path], bytes], name: str = "w.pt") -> Opened:
+    return lambda folder: (folder / name).write_bytes(make(folder))
+
+
+def calling(what: str) -> Opened:
+    return of(lambda folder: weights() | {"x": harm(folder, what)})
 
 
 def endless(folder: Path) -> dict[str, Any]:
@@ -165,10 +170,10 @@ def unfit(name: str, build: Opened, says: str) -> Hostile:
 NAMED = "teacher=[{name: hinton_mlp, hidden: [2], checkpoint: w.pt}]"
 
 HOSTILE = [
-    *(acting(f"checkpoint that calls {what}", of(lambda f, what=what: weights() | {"x": harm(f, what)})) for what in WAYS),
-    *(acting(f"bare pickle that calls {what}", raw(lambda f, what=what: pickled(f, what))) for what in WAYS),
-    *(acting(f"pickle of protocol {n}", raw(lambda f, n=n: pickled(f, protocol=n), "w.bin")) for n in (0, 3)),
-    *(foreign(f"pickle of protocol {n}", raw(lambda f, n=n: pickled(f, protocol=n), "w.bin")) for n in (4, 5)),
+    *(acting(f"checkpoint that calls {what}", calling(what)) for what in WAYS),
+    *(acting(f"bare pickle that calls {what}", raw(partial(pickled, what=what))) for what in WAYS),
+    *(acting(f"pickle of protocol {n}", raw(partial(pickled, protocol=n), "w.bin")) for n in (0, 3)),
+    *(foreign(f"pickle of protocol {n}", raw(partial(pickled, protocol=n), "w.bin")) for n in (4, 5)),
     acting("checkpoint in the old format", of(harm, "w.pth", _use_new_zipfile_serialization=False)),
     acting("checkpoint with a key that acts", of(lambda f: {harm(f): torch.ones(1)})),
     acting("checkpoint with metadata that act", of(lambda f: {"state_dict": weights(), "hparams": {"x": harm(f)}}, "w.ckpt")),
