@@ -20,7 +20,7 @@ from darkknowledge.cli.main import main
         (["\ttraining.epochs=3"], "cannot be read"),
         (["training.epochs=3\n4"], "cannot be read"),
         (["model.hidden={3: 4: 5}"], "Cannot merge"),
-        (["model.hidden=" + "[" * 1000 + "]" * 1000], "cannot be read"),
+        (["model.hidden=" + "[" * 300 + "]" * 300], "cannot be read"),
         ([f"training.epochs={'9' * 5000}"], "cannot be read"),
         (["training.epochs=1e400"], "training.epochs=inf must be a valid integer"),
         (["training.epochs=[1]"], "training.epochs=[1] must be a valid integer"),
