@@ -25,12 +25,12 @@ def make_set(folder: Path, rows: int, *, shard_rows: int | None = None, spread: 
     identity = Identity(("random",), "probability", (1.0,), "random", names, PLAIN, 1, build("float32", CLASSES))
     plan = Plan.make(identity, ids=torch.arange(rows) * spread, shard_rows=shard_rows)
     (folder / "shards").mkdir(parents=True)
-    generator = np.random.default_rng(0)
+    generator, written = np.random.default_rng(0), {}
     for number in range(len(plan.shards)):
         keys = plan.shard_keys(number).numpy()
         logits = generator.standard_normal((len(keys), CLASSES), np.float32)
-        write_shard(folder, plan, number, Columns(keys, keys % CLASSES, keys.astype(np.uint32), logits.view(np.uint8)))
-    commit(folder, plan, environment=environment())
+        written[number] = write_shard(folder, plan, number, Columns(keys, keys % CLASSES, keys.astype(np.uint32), logits.view(np.uint8)))
+    commit(folder, plan, environment=environment(), written=written)
     return TransferSet.open(folder)
 
 

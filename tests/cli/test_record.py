@@ -21,7 +21,7 @@ from darkknowledge.cli.main import main
 from darkknowledge.transfer import Plan, TransferSet, _build
 from darkknowledge.transfer._lock import building
 from darkknowledge.transfer._shard import Columns
-from darkknowledge.transfer._sidecar import write_shard
+from darkknowledge.transfer._sidecar import Sidecar, write_shard
 
 INTEGRITY, RESOURCE, BUSY = 4, 5, 7
 RECORD = ["record", "teacher=runs/teacher", "threads=1", "shard_rows=512"]
@@ -225,10 +225,10 @@ def test_a_disk_that_fills_up_meanwhile_loses_no_shard(
     words = [*RECORD[:-1], "shard_rows=256", "batch_size=64"]
     assert dk(*words, f"out={tmp_path / 'whole'}").code == 0
 
-    def filled(folder: Path, plan: Plan, number: int, columns: Columns) -> None:
+    def filled(folder: Path, plan: Plan, number: int, columns: Columns) -> Sidecar:
         if number == 2:
             fill(full_disk / "filler")
-        write_shard(folder, plan, number, columns)
+        return write_shard(folder, plan, number, columns)
 
     with monkeypatch.context() as patch:
         patch.setattr(_build, "write_shard", filled)

@@ -402,3 +402,22 @@ def test_bfloat16_is_the_precision_of_the_forward_passes(tmp_path: Path) -> None
     assert made is not None
     found = made[examples.ids].logits()
     assert torch.equal(found, found.bfloat16().float())
+
+
+@pytest.mark.parametrize("ending", ["arrow", "json"])
+def test_what_was_damaged_while_nobody_was_at_work_is_found_before_the_set_counts(ending: str, tmp_path: Path) -> None:
+    teacher, examples = Linear(), points()
+    recorded(tmp_path / "whole", teacher=teacher, examples=examples)
+    plan = plan_of(teacher, examples)
+    build(tmp_path / "set", plan, teacher=teacher, examples=examples, part=(0, 2))
+    path = tmp_path / "set" / f"shards/00002-of-00007.{ending}"
+    data = path.read_bytes()
+    damaged = data.replace(b'"correct": ', b'"correct": 1') if ending == "json" else data[:-700] + b"x" + data[-699:]
+    # A size that differs as well would have it recorded anew.
+    path.write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=rf"00002-of-00007.{ending} is not the file that was written[\s\S]*remove the file and record again"):
+        build(tmp_path / "set", plan, teacher=teacher, examples=examples)
+    assert not (tmp_path / "set" / "manifest.json").exists()
+    path.unlink()
+    build(tmp_path / "set", plan, teacher=teacher, examples=examples)
+    assert content(tmp_path / "set") == content(tmp_path / "whole")

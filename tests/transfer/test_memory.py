@@ -23,11 +23,12 @@ def written(folder: Path, rows: int) -> Path:
     """A set of random logits with the ids from 0."""
     plan = Plan.make(identity_of(Linear(), points()), ids=torch.arange(rows))
     (folder / "shards").mkdir(parents=True)
+    written = {}
     for number in range(len(plan.shards)):
         keys = plan.shard_keys(number).numpy()
         logits = np.random.default_rng(number).random((len(keys), 10), np.float32)
-        write_shard(folder, plan, number, Columns(keys, keys % 10, keys.astype(np.uint32), logits.view(np.uint8)))
-    commit(folder, plan, environment={})
+        written[number] = write_shard(folder, plan, number, Columns(keys, keys % 10, keys.astype(np.uint32), logits.view(np.uint8)))
+    commit(folder, plan, environment={}, written=written)
     return folder
 
 

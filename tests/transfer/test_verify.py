@@ -234,8 +234,7 @@ def with_shard(folder: Path, number: int, change: Callable[[Columns], None], **s
     columns = found.shards[number]
     columns = Columns(columns.keys.copy(), columns.labels.copy(), columns.input_crc32.copy(), columns.answers.copy())
     change(columns)
-    write_shard(folder, plan, number, columns)
-    commit(folder, plan, environment={})
+    commit(folder, plan, environment={}, written={number: write_shard(folder, plan, number, columns)})
 
 
 def test_content_that_nobody_recorded_is_found_behind_right_checksums(tmp_path: Path) -> None:
@@ -253,8 +252,9 @@ def test_keys_that_do_not_ascend_are_found_behind_right_checksums(folder: Path) 
 def test_statistics_that_are_not_the_shards_are_found_behind_right_checksums(folder: Path) -> None:
     plan, path = plan_of(Linear(), points()), folder / f"{FIRST}.json"
     sidecar = Sidecar.read(path, plan.identity.codec)
-    path.write_text(replace(sidecar, statistics=replace(sidecar.statistics, correct=sidecar.statistics.correct + 1)).to_text())
-    commit(folder, plan, environment={})
+    wrong = replace(sidecar, statistics=replace(sidecar.statistics, correct=sidecar.statistics.correct + 1))
+    path.write_text(wrong.to_text())
+    commit(folder, plan, environment={}, written={0: wrong})
     assert [(fault.file, fault.what) for fault in faults(folder)] == [(f"{FIRST}.json", "its statistics are not those of the shard")]
 
 
@@ -285,7 +285,7 @@ def with_file(folder: Path, data: bytes) -> None:
     plan = plan_of(Linear(), points())
     sidecar = replace(Sidecar.read(folder / f"{FIRST}.json", plan.identity.codec), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     (folder / f"{FIRST}.json").write_text(sidecar.to_text())
-    commit(folder, plan, environment={})
+    commit(folder, plan, environment={}, written={0: sidecar})
 
 
 def test_a_shard_with_other_columns_is_refused(folder: Path) -> None:

@@ -19,7 +19,7 @@ from darkknowledge.transfer._identity import USING, require_same
 from darkknowledge.transfer._layout import LOCK, MANIFEST, PLAN, printable
 from darkknowledge.transfer._lock import building, leftovers
 from darkknowledge.transfer._plan import Plan
-from darkknowledge.transfer._sidecar import commit, finished_shards, write_shard
+from darkknowledge.transfer._sidecar import Sidecar, commit, finished_shards, write_shard
 from darkknowledge.transfer._transfer_set import TransferSet
 from darkknowledge.transfer._writer import Recorder
 
@@ -69,15 +69,16 @@ def build(
         raise storage_error(error, folder) from error
     with building(folder, part=part):
         facts = begin(folder, plan, report)
-        if facts is not None and _record(folder, plan, recorder, part, report, watch):
-            _complete(folder, plan, facts, report)
+        written = None if facts is None else _record(folder, plan, recorder, part, report, watch)
+        if facts is not None and written is not None:
+            _complete(folder, plan, facts, written, report)
     if facts is None:
         return _finished(folder, plan)
     return TransferSet.open(folder) if (folder / MANIFEST).is_file() else None
 
 
-def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> bool:
-    """Record the shards of one part that are missing; whether all shards of the set are there now."""
+def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int], report: Report, watch: Watch) -> dict[int, Sidecar] | None:
+    """Record the shards of one part that are missing; their sidecars, by number, or None while shards of other parts are missing."""
     mine = range(part[0], len(plan.shards), part[1])
     kept = finished_shards(folder, plan)
     before, total = (sum(len(plan.shard_keys(number)) for number in numbers) for numbers in (kept.keys() & set(mine), mine))
@@ -90,18 +91,17 @@ def _record(folder: Path, plan: Plan, recorder: Recorder, part: tuple[int, int],
         done += rows
         watch(done, total, before)
 
-    for number in mine:
-        if number not in kept:
-            write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch))
+    absent = [number for number in mine if number not in kept]
+    written = {number: write_shard(folder, plan, number, recorder.record(plan.shard_keys(number), after_batch=after_batch)) for number in absent}
     missing = len(plan.shards) - len(finished_shards(folder, plan))
     if missing:
         report(f"part {part[0] + 1} of {part[1]} is recorded; whoever records the last of {missing} missing files finishes {folder}")
-    return not missing
+    return None if missing else written
 
 
-def _complete(folder: Path, plan: Plan, facts: dict[str, Any], report: Report) -> None:
+def _complete(folder: Path, plan: Plan, facts: dict[str, Any], written: dict[int, Sidecar], report: Report) -> None:
     """Write the manifest; several parts may do so at once, with the same bytes."""
-    statistics = commit(folder, plan, environment=facts)
+    statistics = commit(folder, plan, environment=facts, written=written)
     (folder / PLAN).unlink(missing_ok=True)
     report(f"recorded {statistics.rows:,} answers in {len(plan.shards)} file{'s'[: len(plan.shards) != 1]}, {plan.bytes / 1e6:,.1f} MB")
     if statistics.flat and statistics.first_flat is not None:

@@ -14,7 +14,7 @@ from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._layout import AGAIN, MANIFEST, canonical, read_canonical, reason, whole
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._plan import Plan
-from darkknowledge.transfer._shard import Columns, to_bytes
+from darkknowledge.transfer._shard import Columns, map_columns, to_bytes
 from darkknowledge.transfer._statistics import Statistics, merged, statistics_of
 from darkknowledge.transfer.codec import Codec
 
@@ -56,8 +56,8 @@ class Sidecar:
         return canonical({**asdict(self), "statistics": self.statistics.to_dict()})
 
 
-def write_shard(folder: Path, plan: Plan, number: int, columns: Columns) -> None:
-    """Write a shard and then its sidecar.
+def write_shard(folder: Path, plan: Plan, number: int, columns: Columns) -> Sidecar:
+    """Write a shard and then its sidecar, which is returned.
 
     Raises:
         ResourceError: no space, no permission.
@@ -66,6 +66,7 @@ def write_shard(folder: Path, plan: Plan, number: int, columns: Columns) -> None
     sidecar = Sidecar.of(columns, plan.identity, size=data.size, digest=hashlib.sha256(data).hexdigest())
     write_bytes(folder / f"{name}.arrow", data)
     write_text(folder / f"{name}.json", sidecar.to_text())
+    return sidecar
 
 
 def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
@@ -81,21 +82,34 @@ def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
     return found
 
 
-def commit(folder: Path, plan: Plan, *, environment: Mapping[str, Any]) -> Statistics:
+def commit(folder: Path, plan: Plan, *, environment: Mapping[str, Any], written: Mapping[int, Sidecar]) -> Statistics:
     """Check every shard against its sidecar and write the manifest.
 
+    Sidecars that are not among those ``written`` just now, by number, are checked against the shards too: they lay there while nobody was at work.
+
     Raises:
-        IntegrityError: a shard is not what its sidecar says.
+        IntegrityError: a shard is not what its sidecar says, or a sidecar not what was written.
     """
     files, sidecars = {}, finished_shards(folder, plan)
     for number, name in enumerate(plan.shards):
-        shard, beside = folder / f"{name}.arrow", folder / f"{name}.json"
-        if sha256(shard) != sidecars[number].sha256:
-            fix = "remove the file and record again with the same settings, which makes it anew"
-            raise IntegrityError(f"{name}.arrow is not the file that was written", where=str(shard), why="its SHA-256 differs", fix=fix)
-        files[f"{name}.arrow"] = (sidecars[number].bytes, sidecars[number].sha256)
+        shard, beside, sidecar = folder / f"{name}.arrow", folder / f"{name}.json", sidecars[number]
+        if sha256(shard) != sidecar.sha256:
+            raise _altered(shard, why="its SHA-256 differs")
+        expected = written[number].statistics if number in written else _statistics(shard, sidecar.rows, plan.identity)
+        if not expected.close_to(sidecar.statistics):
+            raise _altered(beside, why="its statistics are not those of the shard")
+        files[f"{name}.arrow"] = (sidecar.bytes, sidecar.sha256)
         files[f"{name}.json"] = (beside.stat().st_size, sha256(beside))
     statistics = merged([sidecars[number].statistics for number in range(len(plan.shards))])
     manifest = Manifest(plan.identity, environment, len(plan.keys), plan.shard_rows, plan.keys_digest, statistics, files)
     write_text(folder / MANIFEST, manifest.to_text())
     return statistics
+
+
+def _statistics(shard: Path, rows: int, identity: Identity) -> Statistics:
+    return statistics_of(map_columns(shard, rows=rows, width=identity.bytes_per_answer), identity)
+
+
+def _altered(path: Path, *, why: str) -> IntegrityError:
+    fix = "remove the file and record again with the same settings, which makes it anew"
+    return IntegrityError(f"{path.name} is not the file that was written", where=str(path), why=why, fix=fix)
