@@ -32,9 +32,10 @@ def compose(stage: str, overrides: Sequence[str], *, complete: bool = True) -> d
             raise _unknown_choice(error) from None
         except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
             raise _explain(stage, error) from None
-        except (AssertionError, TypeError, ValueError) as error:
-            # What Hydra itself trips over: a number where a file is chosen (data=3), a key in a list (model.hidden.width=3).
-            raise UsageError(f"{' '.join(overrides)} cannot be applied: {error}", fix=_every_key(stage)) from None
+        except (AssertionError, RecursionError, TypeError, ValueError) as error:
+            # What Hydra itself trips over: a number where a file is chosen (data=3), a key in a list (model.hidden.width=3), brackets without end.
+            reason = str(error).partition("\n")[0]
+            raise UsageError(f"{' '.join(overrides)} cannot be applied: {reason}", fix=_every_key(stage)) from None
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
