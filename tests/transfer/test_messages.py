@@ -53,9 +53,7 @@ def shard(folder: Path, batches: int = 1, *, key: Any = 5, name: str = "key") ->
     columns = [pa.array([value], kind) for value, kind in zip((key, 1, 2, b"ab"), fields.values(), strict=True)]
     with pa.OSFile(str(folder / "one.arrow"), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for _ in range(batches):
-            writer.write_batch(
-                pa.record_batch([pa.array([value], kind) for value, kind in zip((key, 1, 2, b"ab"), fields.values(), strict=True)], schema=schema)
-            )
+            writer.write_batch(pa.record_batch(columns, schema=schema))
     return folder / "one.arrow"
 
 
