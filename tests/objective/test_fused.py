@@ -194,6 +194,17 @@ def test_a_teacher_with_a_few_known_classes_is_the_same_as_all_his_classes(tempe
     torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
 
 
+def test_so_it_is_for_a_soft_term_alone() -> None:
+    student, teacher, labels = draw(9, 40)
+    codec = build_codec("topk", 40, k=5, temperatures=(4.0,))
+    rows = codec.encode(teacher)
+    answer, dense = _Answer(codec.sparse(rows, 4.0)), codec.decode(rows, 4.0)  # type: ignore[attr-defined]
+    found, gradient = with_gradient(lambda z: Mixture({"soft": (Hinton(4.0), 1.0)}).loss(z, answer, labels, epoch=0).total, student)
+    value, expected = with_gradient(lambda z: hinton(z.double(), dense.double(), temperature=4.0).mean(), student)
+    assert found.item() == pytest.approx(value.item(), rel=2e-6)
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
+
+
 class _Answer:
     """A teacher who has his soft target at one temperature alone."""
 
@@ -402,6 +413,33 @@ def test_a_mixture_that_was_told_how_stays_with_it() -> None:
     loss = fused(temperature=2.0, compile="off")
     loss.prepare(examples=10**12, compile="on")
     assert loss._evaluation.compile == "off"
+
+
+def test_a_mixture_that_was_told_nothing_does_as_the_run_says() -> None:
+    loss = fused(temperature=2.0, compile="auto")
+    loss.prepare(examples=10**12, compile="off")
+    assert loss._evaluation.compile == "off"
+
+
+def _first(student: Tensor, other: Tensor | None, *, flag: bool) -> Tensor:
+    return student
+
+
+def test_code_is_made_once_for_all_that_it_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(evaluation, "_CODE", {})
+    monkeypatch.setattr(torch, "compile", lambda function, options: made.append(options) or function)
+    rows = torch.zeros(3, 4)
+    same = ((rows, None), (rows, None), (rows[:2], None))
+    other = ((rows, rows), (rows, rows.half()), (rows.half(), None), (rows.T.contiguous().T, None), (rows[:, :3], None))
+    for given in (*same, *other):
+        assert evaluation._compiled(_first, *given, flag=False) is given[0]  # type: ignore[type-var]
+    assert len(made) == 1 + len(other)
+    evaluation._compiled(_first, rows, None, flag=True)  # type: ignore[type-var]
+    assert len(made) == 2 + len(other)
+    unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    assert all(options == {**unguarded, "cpp.enable_floating_point_contract_flag": "fast"} for options in made)
+    assert evaluation._options("cuda") == unguarded
 
 
 def test_a_term_of_ones_own_that_derives_from_hinton_keeps_its_own_formula() -> None:

@@ -56,6 +56,12 @@ def test_a_file_of_an_earlier_version_is_read_as_it_is(path: Path) -> None:
     assert read_checked(path) == {"kind": "train"}
 
 
+def test_a_file_does_not_become_one_of_an_earlier_version_by_saying_so(path: Path) -> None:
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    with pytest.raises(IntegrityError, match=r"run.json is not the file that was written"):
+        read_checked(path)
+
+
 def test_a_file_of_a_newer_version_says_so(path: Path) -> None:
     path.write_text(json.dumps({"schema": 3, "kind": "train"}))
     with pytest.raises(IntegrityError, match="has schema 3, and 2 is the one known here") as caught:
