@@ -166,7 +166,8 @@ MANIFESTS = [
 
 SHARDS = [
     row("with a shard that is a link", replaced(f"{SHARD}.arrow", lambda path: path.symlink_to("../../moved")), "00000-of-00007.arrow is a link"),
-    row("with shards that are a link", replaced("shards", lambda path: path.symlink_to("../moved")), "shards: is a link", verified),
+    row("with shards that are a link", replaced("shards", lambda path: path.symlink_to("../moved")), "shards is a link"),
+    row("with shards that are a link, looked at", replaced("shards", lambda path: path.symlink_to("../moved")), "shards: is a link", verified),
     row("with a shard that is a pipe", replaced(f"{SHARD}.arrow", os.mkfifo), "shards/00000-of-00007.arrow is missing"),
     row("with a sidecar that is a pipe", replaced(f"{SHARD}.json", os.mkfifo), "shards/00000-of-00007.json: is missing", verified),
     row("with a shard of 5 GB", replaced(f"{SHARD}.arrow", empty_of(5 << 30)), "shards/00000-of-00007.arrow has 5368709120 bytes"),
