@@ -216,6 +216,9 @@ WITH_ADVICE = [
     (lambda: schedule({"start": 0}), "a weight's schedule has no name", "", "Choices: constant, linear, warm_up."),
 ]
 WITHOUT = [
+    (lambda: DistillationLoss(soft_weight=-1, hard_weight=1), "soft_weight=-1 is no finite number of at least 0"),
+    (lambda: DistillationLoss(soft_weight=1, hard_weight=-1), "hard_weight=-1 is no finite number of at least 0"),
+    (lambda: DistillationLoss(alpha=2), "alpha=2 is not between 0 and 1"),
     (lambda: HardLabel(1.5), "label_smoothing=1.5 is not between 0 and 1"),
     (lambda: Hinton()(Z), "Hinton got 0 arguments after the student's logits and takes 1: teacher"),
     (lambda: HardLabel()(Z, Y, Z, Z), "HardLabel got 3 arguments after the student's logits and takes 1: labels"),
