@@ -16,6 +16,7 @@ from darkknowledge.errors import ResourceError, UsageError
 from darkknowledge.objective import DistillationLoss, HardLabel, Hinton, Linear, LogitMatching, Mixture, SoftCrossEntropy
 from darkknowledge.objective import _closed_form as closed_form
 from darkknowledge.objective import _evaluation as evaluation
+from darkknowledge.objective._fused import _graph_is_kept
 from darkknowledge.objective.hard_label import hard_label
 from darkknowledge.objective.hinton import hinton
 from darkknowledge.objective.soft_cross_entropy import soft_cross_entropy
@@ -297,6 +298,25 @@ def test_a_graph_that_is_kept_can_be_gone_through_again() -> None:
     torch.testing.assert_close(second / 5, third)
     with pytest.raises(RuntimeError, match="second time"):
         torch.autograd.grad(loss, student)
+
+
+def test_torch_tells_whether_a_graph_is_kept_so_that_one_that_is_not_needs_no_second_gradient() -> None:
+    told = []
+
+    class Asking(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, given: Tensor) -> Tensor:
+            return given.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            told.append(_graph_is_kept())
+            return gradient
+
+    value = Asking.apply(torch.zeros((), requires_grad=True))
+    value.backward(retain_graph=True)
+    value.backward()
+    assert told == [True, not hasattr(torch._C._autograd, "_get_current_graph_task_keep_graph")]
 
 
 def test_the_second_derivative_is_that_of_the_terms() -> None:
