@@ -21,7 +21,9 @@ from torch import Tensor
 from darkknowledge.contract import Batch, Output
 from darkknowledge.errors import BusyError, DataError, IntegrityError, ResourceError, UsageError
 from darkknowledge.transfer import Plan, TransferSet, build
+from darkknowledge.transfer._layout import read_sealed
 from darkknowledge.transfer._lock import building
+from darkknowledge.transfer._sidecar import Sidecar
 from transfer.small import Fixed, Linear, Points, content, identity_of, plan_of, points, recorded
 
 SHARDS = 7
@@ -402,6 +404,34 @@ def test_bfloat16_is_the_precision_of_the_forward_passes(tmp_path: Path) -> None
     assert made is not None
     found = made[examples.ids].logits()
     assert torch.equal(found, found.bfloat16().float())
+
+
+def test_every_flipped_bit_of_a_plan_and_of_a_sidecar_is_found_by_whoever_goes_on(tmp_path: Path) -> None:
+    """Also where only people read what it says, such as versions, and in statistics that are compared within the rounding of another machine."""
+    teacher, examples = Linear(), points()
+    plan, folder = plan_of(teacher, examples), tmp_path / "set"
+    build(folder, plan, teacher=teacher, examples=examples, part=(0, 2))
+    shard = folder / "shards/00002-of-00007.arrow"
+    for path in (folder / "plan.json", shard.with_suffix(".json")):
+        data = path.read_bytes()
+        for at in range(len(data)):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+            with pytest.raises(IntegrityError, match=path.name):
+                read_sealed(path) if path.name == "plan.json" else Sidecar.read(path, plan.identity.codec)
+        with pytest.raises(IntegrityError, match=path.name):
+            build(folder, plan, teacher=teacher, examples=examples, part=(1, 2))
+        path.write_bytes(data)
+    assert build(folder, plan, teacher=teacher, examples=examples) is not None
+
+
+def test_a_sidecar_of_an_earlier_version_has_no_sum_of_itself(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "set")
+    path = made.path / "shards/00002-of-00007.json"
+    codec = made.identity.codec
+    lines = [line for line in path.read_text().splitlines(keepends=True) if "sidecar_sha256" not in line]
+    before = Sidecar.read(path, codec)
+    path.write_text("".join(lines))
+    assert Sidecar.read(path, codec) == before
 
 
 @pytest.mark.parametrize("ending", ["arrow", "json"])

@@ -13,7 +13,7 @@ from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import flush_folder, storage_error, write_bytes, write_text
 from darkknowledge.transfer._identity import CONTINUING, Identity, different, require_same
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SCHEMA, SHARDS, canonical, printable, read_canonical
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SCHEMA, SHARDS, printable, read_sealed, sealed
 from darkknowledge.transfer._plan import Plan
 from darkknowledge.transfer._sidecar import finished_shards
 
@@ -58,13 +58,13 @@ def other_rows(name: str, found: object, wanted: object, folder: Path) -> Integr
 def _first(folder: Path, content: dict[str, Any]) -> dict[str, Any] | None:
     """Write the plan unless another part was first; the plan that is there, None if the build has ended since."""
     staged = folder / f".{PLAN}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
-    write_text(staged, canonical(content))
+    write_text(staged, sealed(content))
     try:
         os.link(staged, folder / PLAN)  # never replaces a file
     except FileExistsError:
         pass
     except OSError:  # a file system without links, where the last one of two wins
-        write_text(folder / PLAN, canonical(content))
+        write_text(folder / PLAN, sealed(content))
     finally:
         staged.unlink(missing_ok=True)
     flush_folder(folder)
@@ -78,7 +78,7 @@ def _first(folder: Path, content: dict[str, Any]) -> dict[str, Any] | None:
 def _begun(folder: Path) -> dict[str, Any] | None:
     """What ``plan.json`` holds; None where there is none, or not any more."""
     try:
-        return read_canonical(folder / PLAN)
+        return read_sealed(folder / PLAN)
     except IntegrityError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None

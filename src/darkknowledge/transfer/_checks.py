@@ -12,7 +12,7 @@ from torch import Tensor
 
 from darkknowledge.contract import Batch
 from darkknowledge.errors import IntegrityError, UsageError
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_canonical, reason, shard_count, whole
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, PLAN, SHARDS, read_sealed, reason, shard_count, whole
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer.codec.topk import TopK, undeclared
 
@@ -98,7 +98,7 @@ def _no_set(folder: Path) -> IntegrityError | UsageError:
             what = f"there is no transfer set at {folder}" if folder.is_dir() else f"{folder} is a file, not the folder of a transfer set"
         return UsageError(what, where=str(folder), fix=f"give the folder that holds a {MANIFEST} and {SHARDS}/")
     try:
-        content = read_canonical(folder / PLAN)
+        content = read_sealed(folder / PLAN)
         count = shard_count(whole(content, "rows", least=1), whole(content, "shard_rows", least=1))
     except (KeyError, TypeError, ValueError) as error:
         return IntegrityError(f"{PLAN} describes no build", where=str(folder / PLAN), why=reason(error), fix=AGAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def canonical(value: Any) -> str:
 def digest(text: str) -> str:
     """Hexadecimal SHA-256 of a text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any], seal: str = "sha256") -> str:
+    """The canonical text of ``content`` with the SHA-256 of the text without it, under the name ``seal``."""
+    return canonical({**content, seal: digest(canonical(content))})
+
+
+def read_sealed(path: Path, seal: str = "sha256", *, optional: bool = False) -> dict[str, Any]:
+    """What `sealed` was given, or with ``optional`` what an earlier version wrote without a seal; errors as `read_canonical`."""
+    content = read_canonical(path)
+    found = content.pop(seal, None)
+    if found != digest(canonical(content)) and not (optional and found is None):
+        raise IntegrityError(f"{path.name} is not the file that was written", where=str(path), why="its SHA-256 differs", fix=AGAIN)
+    return content
 
 
 def read_canonical(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError
 from darkknowledge.transfer._identity import Identity
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, SCHEMA, canonical, digest, read_canonical, reason, shard_count, shard_names, whole
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, SCHEMA, read_sealed, reason, sealed, shard_count, shard_names, whole
 from darkknowledge.transfer._statistics import Statistics
 
 
@@ -46,7 +46,7 @@ class Manifest:
             "statistics": self.statistics.to_dict(),
             "files": {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in self.files.items()},
         }
-        return canonical({**content, "sha256": digest(canonical(content))})
+        return sealed(content)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -56,9 +56,7 @@ class Manifest:
             IntegrityError: it is not the text that was written, or is written by another version.
         """
         path = folder / MANIFEST
-        content = read_canonical(path)
-        if digest(canonical({name: value for name, value in content.items() if name != "sha256"})) != content.get("sha256"):
-            raise IntegrityError(f"{MANIFEST} is not the file that was written", where=str(path), why="its SHA-256 differs", fix=AGAIN)
+        content = read_sealed(path)
         if content.get("schema") != SCHEMA:
             what = f"{MANIFEST} has schema {content.get('schema')!r}, and {SCHEMA} is the one known here"
             raise IntegrityError(what, where=str(path), fix="use a newer darkknowledge")

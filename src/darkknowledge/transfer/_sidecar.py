@@ -11,12 +11,16 @@ from typing import Any
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import sha256, write_bytes, write_text
 from darkknowledge.transfer._identity import Identity
-from darkknowledge.transfer._layout import AGAIN, MANIFEST, canonical, read_canonical, reason, whole
+from darkknowledge.transfer._layout import AGAIN, MANIFEST, read_sealed, reason, sealed, whole
 from darkknowledge.transfer._manifest import Manifest
 from darkknowledge.transfer._plan import Plan
 from darkknowledge.transfer._shard import Columns, map_columns, to_bytes
 from darkknowledge.transfer._statistics import Statistics, merged, statistics_of
 from darkknowledge.transfer.codec import Codec
+
+SEAL = "sidecar_sha256"
+"""Of the sidecar itself: its ``sha256`` is the shard's."""
+ANEW = "remove the file and record again with the same settings, which makes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Sidecar:
         Raises:
             IntegrityError: the file is damaged.
         """
-        content = read_canonical(path)
+        content = read_sealed(path, SEAL, optional=True)
         try:
             if set(content) != {field.name for field in fields(cls)}:
                 raise ValueError(f"its fields are {sorted(content)}")
@@ -53,7 +57,7 @@ class Sidecar:
 
     def to_text(self) -> str:
         """The file's text."""
-        return canonical({**asdict(self), "statistics": self.statistics.to_dict()})
+        return sealed({**asdict(self), "statistics": self.statistics.to_dict()}, SEAL)
 
 
 def write_shard(folder: Path, plan: Plan, number: int, columns: Columns) -> Sidecar:
@@ -75,11 +79,19 @@ def finished_shards(folder: Path, plan: Plan) -> dict[int, Sidecar]:
     for number, name in enumerate(plan.shards):
         shard, path = folder / f"{name}.arrow", folder / f"{name}.json"
         if path.is_file() and shard.is_file():
-            sidecar, keys = Sidecar.read(path, plan.identity.codec), plan.shard_keys(number)
+            sidecar, keys = _of_a_build(path, plan), plan.shard_keys(number)
             there = (sidecar.rows, sidecar.first_key, sidecar.last_key, sidecar.bytes)
             if there == (len(keys), int(keys[0]), int(keys[-1]), shard.stat().st_size):
                 found[number] = sidecar
     return found
+
+
+def _of_a_build(path: Path, plan: Plan) -> Sidecar:
+    """A sidecar that can be made anew; errors as `Sidecar.read`."""
+    try:
+        return Sidecar.read(path, plan.identity.codec)
+    except IntegrityError as error:
+        raise IntegrityError(error.what, where=error.where, why=error.why, fix=ANEW) from error
 
 
 def commit(folder: Path, plan: Plan, *, environment: Mapping[str, Any], written: Mapping[int, Sidecar]) -> Statistics:
@@ -111,5 +123,4 @@ def _statistics(shard: Path, rows: int, identity: Identity) -> Statistics:
 
 
 def _altered(path: Path, *, why: str) -> IntegrityError:
-    fix = "remove the file and record again with the same settings, which makes it anew"
-    return IntegrityError(f"{path.name} is not the file that was written", where=str(path), why=why, fix=fix)
+    return IntegrityError(f"{path.name} is not the file that was written", where=str(path), why=why, fix=ANEW)

@@ -37,9 +37,14 @@ def signed(change: Callable[[dict[str, Any]], object]) -> Opened:
         manifest = json.loads(text)
         change(manifest)
         manifest.pop("sha256")
-        return canonical({**manifest, "sha256": sha256(canonical(manifest).encode())})
+        return signed_by(manifest)
 
     return rewritten(edit)
+
+
+def signed_by(content: dict[str, Any], name: str = "sha256") -> str:
+    """The text of a file that vouches for itself."""
+    return canonical({**content, name: sha256(canonical(content).encode())})
 
 
 def canonical(value: Any) -> str:
@@ -66,12 +71,14 @@ def with_shard(make: Callable[[Path], bytes]) -> Opened:
         made(recorded, folder / "set")
         shard, beside = (folder / "set" / f"{SHARD}.{ending}" for ending in ("arrow", "json"))
         shard.write_bytes(make(shard))
-        beside.write_text(canonical(json.loads(beside.read_text()) | facts(shard)))
+        sidecar = json.loads(beside.read_text()) | facts(shard)
+        sidecar.pop("sidecar_sha256")
+        beside.write_text(signed_by(sidecar, "sidecar_sha256"))
         path = folder / "set" / "manifest.json"
         manifest = json.loads(path.read_text())
         manifest["files"] |= {f"{SHARD}.arrow": facts(shard), f"{SHARD}.json": facts(beside)}
         manifest.pop("sha256")
-        path.write_text(canonical({**manifest, "sha256": sha256(canonical(manifest).encode())}))
+        path.write_text(signed_by(manifest))
 
     return build
 
@@ -187,7 +194,7 @@ PLANS = [
     ),
     row("with a deep plan", planned(nested(100_000)), "plan.json is not valid JSON", command("transfer", "show", BEGUN)),
     row("with a deep plan to go on with", planned(nested(100_000)), "plan.json is not valid JSON", ON),
-    row("with a plan of another kind", planned(canonical({"schema": 1, "environment": {}, "identity": [5]})), "this is no identity", ON),
+    row("with a plan of another kind", planned(signed_by({"schema": 1, "environment": {}, "identity": [5]})), "this is no identity", ON),
     Hostile("set whose lock lies elsewhere", begun(".lock", lambda path: path.symlink_to("../elsewhere")), ON, ResourceError, "cannot write .lock"),
 ]
 
