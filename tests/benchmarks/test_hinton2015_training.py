@@ -16,7 +16,7 @@ from moments import begin, named, place_in
 from pipeline.small import write_mnist
 
 SMALL = {"name": "hinton_mlp", "hidden": [8, 8]}
-TRAINING = {"epochs": 2, "batch_size": 16, "threads": 1, "precision": "fp32"}
+TRAINING = {"epochs": 8, "batch_size": 16, "threads": 1, "precision": "fp32"}
 FULL = {"validation": 0, "augment": "none"}
 TEACHERS = tuple(
     Job(f"teacher/{seed}", "train", {"model": SMALL, "data": FULL, "training": {**TRAINING, "seed": seed}}, 1.0, note={"arm": "teacher"})
