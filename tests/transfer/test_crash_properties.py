@@ -124,7 +124,7 @@ class Recording(RuleBasedStateMachine):
                 record(self.folder)
             except IntegrityError as error:
                 said = str(error)
-        assert path.name in said if said else content(self.folder) == undisturbed()
+        assert path.stem in said if said else content(self.folder) == undisturbed()
         assert self.is_finished is not bool(said)
 
     @invariant()
