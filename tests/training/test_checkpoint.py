@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import pickle
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +15,7 @@ from darkknowledge.errors import IntegrityError, ResourceError
 from darkknowledge.runs.files import write_file_with_digest
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.checkpoint import load_state, save_state, saved_states
+from kills import Killed, killed_before
 from training.small import same
 
 
@@ -108,49 +107,17 @@ def test_without_a_report_a_damaged_state_is_a_warning(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-class Killed(BaseException):
-    pass
-
-
-@pytest.fixture
-def killed_at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``killed_at(n)``: whoever writes is killed before his n-th call of the system that changes a folder or a file for good, and changes no more.
-
-    The writer's own tidying up does not happen either, as after SIGKILL. The calls that were allowed are noted.
-    """
-
-    @contextmanager
-    def install(number: int) -> Iterator[list[str]]:
-        passed: list[str] = []
-
-        def guarded(name: str, call: Any) -> Any:
-            def step(*arguments: Any, **named: Any) -> Any:
-                if len(passed) == number:
-                    raise Killed
-                passed.append(name)
-                return call(*arguments, **named)
-
-            return step
-
-        with monkeypatch.context() as patch:
-            for name in ("fsync", "replace", "rename", "unlink", "mkdir"):
-                patch.setattr(os, name, guarded(name, getattr(os, name)))
-            yield passed
-
-    return install
-
-
 CALLS = ["fsync", "replace", "fsync", "unlink", "unlink"]
 """Flush the file, rename it, flush the folder; the writer looks for its temporary file; the oldest state goes."""
 
 
 @pytest.mark.parametrize("number", range(len(CALLS) + 1))
-def test_a_kill_before_any_call_leaves_the_state_before_or_the_new_one_and_nothing_that_stays(number: int, killed_at: Any, tmp_path: Path) -> None:
+def test_a_kill_before_any_call_leaves_the_state_before_or_the_new_one_and_nothing_that_stays(number: int, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", kind="train", config={})
     folder = run.path / "checkpoint"
     for step in (1, 2):
         save_state(folder, state(step), name=f"{step:08d}")
-    with killed_at(number) as passed, suppress(Killed):
+    with killed_before(number) as passed, suppress(Killed):
         save_state(folder, state(3), name="00000003")
     assert passed == CALLS[:number]
     expected = 3 if number >= 2 else 2
@@ -162,11 +129,11 @@ def test_a_kill_before_any_call_leaves_the_state_before_or_the_new_one_and_nothi
     assert names(folder) == [f"{expected:08d}", "00000004"]
 
 
-def test_a_kill_during_the_very_first_save_leaves_nothing_to_load(killed_at: Any, tmp_path: Path) -> None:
+def test_a_kill_during_the_very_first_save_leaves_nothing_to_load(tmp_path: Path) -> None:
     for number in range(4):
         folder = tmp_path / str(number) / "checkpoint"
         folder.parent.mkdir()
-        with killed_at(number) as passed, suppress(Killed):
+        with killed_before(number) as passed, suppress(Killed):
             save_state(folder, state(1), name="00000001")
         assert passed == ["mkdir", "fsync", "fsync", "replace"][:number]
         assert load_state(folder) is None
