@@ -30,13 +30,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, ResourceError, UsageError, close_match
 from darkknowledge.runs.checked_json import read_checked, vouched_for, write_checked
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
-from darkknowledge.runs.plain_yaml import read_yaml
+from darkknowledge.runs.plain_yaml import as_yaml, read_yaml
 
 RUNNING, FINISHED = "running", "finished"
 
@@ -90,7 +88,7 @@ class RunFolder:
     def _begin(self, kind: str, config: dict[str, Any]) -> None:
         """Write ``run.json`` last: with it the folder is a run."""
         written = {
-            "config.yaml": write_text(self.path / "config.yaml", _as_yaml(config)),
+            "config.yaml": write_text(self.path / "config.yaml", as_yaml(config)),
             "environment.json": write_json(self.path / "environment.json", environment()),
         }
         facts = {"kind": kind, "status": "created", "started": _now(), "command": _command()}
@@ -333,11 +331,6 @@ def _set(config: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
         config = config[part]
     config[path[-1]] = value
-
-
-def _as_yaml(config: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    return text
 
 
 def _command() -> str:

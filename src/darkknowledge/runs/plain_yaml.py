@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from darkknowledge.runs.files import require_modest
 
 LARGEST = 1 << 18
 """Bytes beyond which a file is no configuration; reading so many takes two seconds."""
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """The text of which `read_yaml` makes ``config`` again."""
+    text: str = yaml.dump(config, Dumper=_Exact, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -31,6 +38,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise IntegrityError(f"{path.name} is no configuration", where=str(path), fix="restore the file or make the run anew")
     return value
+
+
+class _Exact(yaml.SafeDumper):
+    """Escapes what is not seen in a text. Some of it counts as a line break, which would be read as a space."""
+
+
+_Exact.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'))
 
 
 class _WithoutAliases(yaml.SafeLoader):
