@@ -83,7 +83,7 @@ def two_on_one_folder(world: World, pairs: int, moments: random.Random, *, refer
         holder = world.start(job)
         while not (folder / ".lock").exists() or not (folder / ".lock").read_bytes():
             holder.listen(0.001)
-        holder.listen(moments.uniform(0, SPAN * reference.step))
+        holder.listen(moments.uniform(0, SPAN * reference.step if number % 2 == 0 else reference.step))  # a recording is soon over
         holder.send(signal.SIGSTOP)  # however long the second one takes
         late = world.start(job)
         late.end()

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,20 @@ def test_a_damaged_run_is_refused_and_hides_no_other(damage: Callable[[Path], ob
     assert whole.path in [run.path for run in list_runs(tmp_path)]
     with pytest.raises(UsageError, match="no run folder"):
         open_run(tmp_path / "other")
+
+
+def test_whoever_looks_while_a_folder_is_locked_anew_finds_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the one before had a longer name."""
+    text = tmp_path / ".lock"
+    text.write_text(json.dumps({"pid": 1, "host": "a" * 200, "since": "then"}))
+    seen, usual = [], FileIO.truncate
+
+    class Watched(FileIO):
+        def truncate(self, size: int | None = None) -> int:
+            seen.append(text.read_text())
+            return usual(self, size)
+
+    monkeypatch.setattr("darkknowledge.runs.folder.os.fdopen", lambda descriptor, mode, buffering: Watched(descriptor, mode))
+    with lock(tmp_path):
+        assert [str(os.getpid()) in each for each in seen] == [True]
+        assert json.loads(text.read_text())["pid"] == os.getpid()

@@ -292,8 +292,8 @@ def lock(path: Path) -> Iterator[None]:
             holder = file.read().decode(errors="replace").strip() or "an unknown process"
             raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…")
         try:
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}).encode())
+            # Over the text of the one before, so that nobody who looks meanwhile finds none.
+            file.truncate(file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}).encode()))
         except OSError as error:
             raise storage_error(error, path / ".lock") from error
         yield

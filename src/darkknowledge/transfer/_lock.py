@@ -66,8 +66,8 @@ def _held(path: Path, *, shared: bool) -> Iterator[int]:
     try:
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         with contextlib.suppress(OSError):  # a full disk: the lock holds without saying whose it is, and what comes next explains
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder.encode(), 0)
+            # Over the text of the one before, so that nobody who looks meanwhile finds none.
+            os.ftruncate(descriptor, os.pwrite(descriptor, holder.encode(), 0))
         yield descriptor
     finally:
         os.close(descriptor)
