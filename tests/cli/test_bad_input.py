@@ -37,6 +37,10 @@ MISTAKES: list[tuple[str, int, list[str]]] = [
     ("train data.classes=[1,2", USAGE, ["'data.classes=[1,2' cannot be read"]),
     ("train training.epochs==3", USAGE, ["'training.epochs==3' cannot be read"]),
     ("train training.seed=1,2", USAGE, ["names several values", "-m runs a grid", "training.seed=[1,2]"]),
+    ("train -m training.seed=interval(0,1)", USAGE, ["is no grid", "training.seed=1,2,3"]),
+    ("train -m training.seed=range(0,9,0)", USAGE, ["is no grid", "must not be zero"]),
+    ("train -m training.seed=range(0)", USAGE, ["a grid of no jobs", "name some values"]),
+    ("train -m training.seed=range(0,1e300)", USAGE, ["a grid of more than 10,000 jobs", "name fewer values"]),
     # Unknown keys
     ("run objective.temperatur=2", USAGE, ["unknown key 'objective.temperatur'", "Did you mean 'temperature'?"]),
     ("train modle=hinton_mlp", USAGE, ["unknown key 'modle'", "Did you mean 'model'?"]),

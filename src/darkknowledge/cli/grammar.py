@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from darkknowledge.cli.help import CONF
@@ -15,23 +16,43 @@ if TYPE_CHECKING:
 _GROUPS = {"data": "data", "model": "model", "objective": "objective", "student": "model@student", "teacher.model": "model@teacher.model"}
 """Keys that choose a file of the configuration, and the group that it lies in."""
 _LIBRARIES = ("timm", "torchvision")
+MOST_JOBS = 10_000
+"""Of a grid: checking so many takes ten minutes."""
 
 
 def jobs(overrides: Sequence[str], *, multirun: bool) -> list[tuple[str, ...]]:
     """One list of overrides for each job of a grid; without ``multirun`` there is one.
 
     Raises:
-        UsageError: an override that cannot be read, or a grid without ``-m``.
+        UsageError: an override that cannot be read, or a grid without ``-m``, of values without end, of none, or of more than 10,000 jobs.
     """
     values = []
     for override in overrides:
         parsed = _parse(override)
         if parsed.is_sweep_override() and not multirun:
             raise UsageError(f"{override!r} names several values", fix=f"-m runs a grid; one list is written {_as_list(override)}")
-        key = override.partition("=")[0]
-        swept = parsed.is_sweep_override()
-        values.append([f"{key}={value}" for value in parsed.sweep_string_iterator()] if swept else [override])
+        values.append(_each(override, parsed) if parsed.is_sweep_override() else [override])
+    count = math.prod(map(len, values))
+    if not 1 <= count <= MOST_JOBS:
+        raise UsageError(
+            f"a grid of {'more than 10,000' if count else 'no'} jobs",
+            where=" ".join(overrides),
+            fix="name fewer values" if count else "name some values",
+        )
     return [tuple(job) for job in product(*values)]
+
+
+def _each(override: str, parsed: Override) -> list[str]:
+    """One override for each of several values."""
+    from hydra.errors import HydraException
+
+    key = override.partition("=")[0]
+    try:
+        return [f"{key}={value}" for value in islice(parsed.sweep_string_iterator(), MOST_JOBS + 1)]
+    except (HydraException, ValueError) as error:
+        raise UsageError(
+            f"{override!r} is no grid: {error}", fix=f"write its values, or a range of whole numbers: {key}=1,2,3 or {key}=range(3)"
+        ) from None
 
 
 def nested(overrides: Sequence[str]) -> dict[str, Any]:
