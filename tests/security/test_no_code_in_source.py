@@ -19,7 +19,7 @@ RULES = {
     "unpickles": (r"(_?pickle|cPickle|cloudpickle|dill|joblib|marshal|shelve|jsonpickle|pandas|torch\.package)\b", ()),
     "lets PyTorch build more": (r"torch\.serialization\.(add_safe_globals|safe_globals|register_package)|torch\._weights_only_unpickler", ()),
     "starts a process": (r"(subprocess|pty)\b|os\.(system|popen|exec|spawn|posix_spawn|startfile)", ()),
-    "reads YAML that makes objects": (r"yaml\.(?!(safe_load|safe_dump|SafeLoader|AliasEvent|Node|YAMLError)$)|ruamel\b", ()),
+    "reads YAML that makes objects": (r"yaml\.(?!(safe_load|safe_dump|dump|SafeDumper|SafeLoader|AliasEvent|Node|YAMLError)$)|ruamel\b", ()),
     "makes what a configuration names": (r"hydra\.(utils|_internal)\b|(\w+\.)*(instantiate|get_class|get_method|get_object)$", ()),
     "resolves what a configuration asks for": (r"omegaconf\.OmegaConf\.(load|register\w*|legacy_register\w*)$", ()),
     "unpacks to disk": (r"shutil\.unpack_archive|(\w+\.)*(extractall|extract)$", ()),
