@@ -31,9 +31,9 @@ STAGES = {
 
 ODD = (
     *("", "null", "yes", "1e3", "2015-01-01", "=", "~", "0x1f", "1:30", "- a", "#", "&a", "*a"),
-    *("\x1b[2J", "\x85", "a\u2028", "a\r\nb", "\ufeffa", "\udcff"),
+    *("\x1b[2J", "\x85", "a\u2028", "a\r\nb", "\ufeffa"),
 )
-"""Texts of which YAML has something of its own to say, and a file name that is not UTF-8."""
+"""Texts of which YAML has something of its own to say."""
 TEXTS = st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), max_size=8)  # half a pair of surrogates is in no file of UTF-8
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(
