@@ -34,6 +34,7 @@ from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, 
 from darkknowledge.runs.checked_json import read_checked, vouched_for, write_checked
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
+from darkknowledge.runs.own_lock import not_inherited
 from darkknowledge.runs.plain_yaml import as_yaml, read_yaml
 
 RUNNING, FINISHED = "running", "finished"
@@ -287,7 +288,7 @@ def lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise storage_error(error, path / ".lock") from error
     # Without a buffer: one that cannot be written on a full disk would be tried again when the file is closed.
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+    with os.fdopen(descriptor, "r+b", buffering=0) as file, not_inherited(descriptor):
         if not _locked(file):
             holder = file.read().decode(errors="replace").strip() or "an unknown process"
             raise BusyError(f"{path} is in use by {holder}", where=str(path), fix="wait for it, or choose another folder with out=…")

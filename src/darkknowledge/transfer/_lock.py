@@ -14,6 +14,7 @@ from pathlib import Path
 
 from darkknowledge.errors import BusyError
 from darkknowledge.runs.files import storage_error
+from darkknowledge.runs.own_lock import not_inherited
 from darkknowledge.transfer._layout import LOCK, SHARDS, printable
 
 ATTEMPTS, PAUSE = 10, 0.05
@@ -68,7 +69,8 @@ def _held(path: Path, *, shared: bool) -> Iterator[int]:
         with contextlib.suppress(OSError):  # a full disk: the lock holds without saying whose it is, and what comes next explains
             # Over the text of the one before, so that nobody who looks meanwhile finds none.
             os.ftruncate(descriptor, os.pwrite(descriptor, holder.encode(), 0))
-        yield descriptor
+        with not_inherited(descriptor):
+            yield descriptor
     finally:
         os.close(descriptor)
 
