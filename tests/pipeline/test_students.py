@@ -251,7 +251,7 @@ def test_other_students_are_no_resume(runs: Path, together: list[darkknowledge.T
         several(runs, together[0].path.parent, SEVERAL[:2], resume=True)
 
 
-@pytest.mark.parametrize("students", [["a"], [None], None, 3, ({} for _ in range(2))], ids=str)
+@pytest.mark.parametrize("students", [["a"], [None], None, 3, ({} for _ in range(2))], ids=["a word", "a nothing", "None", "a number", "a generator"])
 def test_what_is_no_list_of_mappings_is_refused_in_words(students: Any) -> None:
     with pytest.raises(UsageError, match="no list of mappings"):
         darkknowledge.distill_several(students, "runs/teacher")

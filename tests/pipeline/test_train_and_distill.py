@@ -74,11 +74,16 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(tmp_path:
 
 def test_a_student_is_distilled_from_a_run_and_the_run_stays_as_it_was(runs: Path, tmp_path: Path) -> None:
     teacher = runs / "teacher-0"
-    before = {path: (sha256(path), path.stat().st_mtime_ns) for path in teacher.rglob("*") if path.is_file()}
+
+    def files() -> dict[Path, tuple[str, int]]:
+        """All of the run; its answers are recorded beside it, in ``transfer``."""
+        return {path: (sha256(path), path.stat().st_mtime_ns) for path in teacher.rglob("*") if path.is_file() and "transfer" not in path.parts}
+
+    before = files()
     student = darkknowledge.distill(
         teacher, STUDENT, "digits", temperature=8, alpha=0.7, training=STEPS | {"epochs": 5}, logging=LOGGING, out=tmp_path / "s"
     )
-    assert {path: (sha256(path), path.stat().st_mtime_ns) for path in teacher.rglob("*") if path.is_file()} == before
+    assert files() == before
     facts = record(student.path)
     assert facts["kind"] == "distill"
     assert facts["objective"] == "0.7 × 8² KL(softmax(v/8) ‖ softmax(z/8)) + 0.3 × H(y, softmax(z))"
