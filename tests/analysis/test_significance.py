@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from darkknowledge.analysis import bootstrap_interval, gap_recovered, mcnemar, paired_test, summarise
+from darkknowledge.analysis import bootstrap_interval, gap_recovered, mcnemar, paired_test, share_interval, summarise
 from darkknowledge.errors import UsageError
 
 
@@ -161,3 +161,16 @@ def test_mistakes_are_named() -> None:
         mcnemar(torch.ones(3).bool(), torch.ones(4).bool())
     with pytest.raises(UsageError, match="3 students have 2 teachers"):
         gap_recovered(student_alone=[1, 2, 3], distilled=[1, 2, 3], teacher=[1, 2])
+
+
+@pytest.mark.parametrize(("count", "examples"), [(0, 10), (5, 100), (100, 100), (137, 10_000)])
+def test_the_interval_of_a_share_is_scipys(count: int, examples: int) -> None:
+    seen = share_interval(count, examples)
+    expected = stats.binomtest(count, examples).proportion_ci(0.95, method="wilson")
+    assert (seen.low, seen.high, seen.level) == (pytest.approx(expected.low, abs=1e-7), pytest.approx(expected.high, abs=1e-7), 0.95)
+
+
+@pytest.mark.parametrize(("count", "examples"), [(0, 0), (3, 2), (-1, 2)])
+def test_a_share_is_counted_among_some_examples(count: int, examples: int) -> None:
+    with pytest.raises(UsageError, match=f"a share of {count} of {examples} examples"):
+        share_interval(count, examples)

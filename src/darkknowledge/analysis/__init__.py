@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from darkknowledge.analysis.cost import Cost, Latency, count_macs, count_parameters, measure_cost, measure_latency
     from darkknowledge.analysis.fidelity import Agreement, Fidelity, measure_fidelity
     from darkknowledge.analysis.gap import GapRecovered, gap_recovered
-    from darkknowledge.analysis.significance import Interval, McNemar, PairedTest, Summary, bootstrap_interval, mcnemar, paired_test, summarise
+    from darkknowledge.analysis.significance import (
+        Interval,
+        McNemar,
+        PairedTest,
+        Summary,
+        bootstrap_interval,
+        mcnemar,
+        paired_test,
+        share_interval,
+        summarise,
+    )
     from darkknowledge.analysis.temperature import TemperatureFit, fit_temperature
 
 __all__ = [
@@ -49,6 +59,7 @@ __all__ = [
     "measure_latency",
     "nll",
     "paired_test",
+    "share_interval",
     "summarise",
     "top_k_accuracy",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from darkknowledge.analysis import Latency, summarise
+from darkknowledge.analysis import Latency, share_interval, summarise
 from darkknowledge.pipeline._measuring import Evaluation
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.run import Comparison
@@ -88,14 +87,12 @@ def _spread(values: Sequence[float], form: str, unit: str = "") -> str:
 
 
 def _interval(rates: Sequence[float], examples: int) -> str:
-    """Over seeds the t interval; for a single network, or seeds that all agree, Wilson's interval over the examples (Wilson 1927), in per cent."""
+    """Over seeds the t interval; for a single network, or seeds that all agree, Wilson's interval over the examples, in per cent."""
     summary = summarise(rates)
     if summary.interval is not None:
         return f"{max(summary.interval.low, 0):.2f} to {summary.interval.high:.2f} %"
-    p, z = rates[0] / 100, 1.959964
-    centre = (p + z**2 / (2 * examples)) / (1 + z**2 / examples)
-    half = z * math.sqrt(p * (1 - p) / examples + z**2 / (4 * examples**2)) / (1 + z**2 / examples)
-    return f"{100 * (centre - half):.2f} to {100 * (centre + half):.2f} %"
+    found = share_interval(round(rates[0] / 100 * examples), examples)
+    return f"{100 * found.low:.2f} to {100 * found.high:.2f} %"
 
 
 def _agreement(arm: Sequence[Evaluation]) -> str:
