@@ -53,6 +53,7 @@ ELSEWHERE = {
     "digits": Elsewhere("benchmarks/digits/choose.py", "the settings of dk run, chosen by cross-validation"),
     "mnist": Elsewhere("benchmarks/mnist/choose.py DATA_ROOT", "the settings of experiment=mnist"),
     "faults": Elsewhere("-m benchmarks.faults", "kills, full disks, flipped bits, stops at every step, starts at once; what safety costs"),
+    "mutants": Elsewhere("-m benchmarks.mutants", "whether the tests notice mistakes that are put into the code"),
     "hinton2015": Elsewhere("-m benchmarks.hinton2015", "the MNIST experiments of Hinton, Vinyals & Dean (2015)"),
     "transfer-exactness": Elsewhere("benchmarks/transfer/exactness.py TEACHER_RUN DATA_ROOT", "recorded answers beside the live teacher's"),
     "transfer-views": Elsewhere("benchmarks/transfer/views.py TEACHER_RUN DATA_ROOT", "how many views of a picture are enough"),
