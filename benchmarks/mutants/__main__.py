@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -33,29 +32,6 @@ MUTATED = [
     "transfer/codec/*.py",
     *(f"transfer/_{name}.py" for name in ("identity", "layout", "manifest", "output", "plan", "shard", "sidecar", "statistics")),
 ]
-GENERATE = """
-from pathlib import Path
-from mutmut.__main__ import collect_source_file_mutation_data, create_mutants
-from mutmut.mutation.diff_apply import get_diff_for_mutant
-from mutmut.mutation.trampoline import set_mutant_under_test
-from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
-import json, random, sys
-
-if __name__ == "__main__":
-    folder, draw, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    set_mutant_under_test("mutant_generation")
-    Path("mutants").mkdir(exist_ok=True)
-    copy_src_dir()
-    copy_also_copy_files()
-    create_mutants(1)
-    found, _ = collect_source_file_mutation_data(mutant_names=())
-    names = sorted((name, str(mutated.path)) for mutated, name, _ in found)
-    chosen = random.Random(seed).sample(names, min(draw, len(names)))
-    changed = {name: [line for line in get_diff_for_mutant(name, path=path).splitlines() if line[:1] in "+-" and line[:3] not in ("---", "+++")] for name, path in chosen}
-    (folder / "all.json").write_text(json.dumps(len(names)))
-    (folder / "draw.json").write_text(json.dumps(changed))
-"""
-"""Run in a copy of the project, as mutmut works where it is started."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -92,7 +68,7 @@ def prepare(folder: Path, draw: int, seed: int) -> None:
     chosen = json.dumps([f"src/darkknowledge/{path}" for path in MUTATED])
     with (code / "pyproject.toml").open("a") as file:
         file.write(f'\n[tool.mutmut]\nsource_paths = ["src"]\nonly_mutate = {chosen}\ntrack_dependencies = false\n')
-    subprocess.run([sys.executable, "-c", GENERATE, str(folder), str(draw), str(seed)], cwd=code, check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.mutants.writing", str(folder), str(draw), str(seed)], cwd=code, check=True)
 
 
 def tests(folder: Path, what: str, seconds: float) -> None:
@@ -135,8 +111,8 @@ def page(found: dict[str, Any]) -> str:
         f"uv run --with mutmut==3.8.1 python -m benchmarks mutants --draw {drawn} --seed {found['seed']}",
         "```",
         "",
-        f"{drawn} mutants drawn at random from the {found['mutants']:,} that mutmut makes of the objectives, the codecs and the manifests; each runs against",
-        f"the tests of {', '.join(ROOMS)} that call what was changed, the quickest first, for {found['seconds']:g} s of processor time.",
+        f"{drawn} mutants drawn at random from the {found['mutants']:,} that mutmut makes of the objectives, the codecs and the manifests.",
+        f"Each runs against the tests of {', '.join(ROOMS)} that call what was changed, the quickest first, for {found['seconds']:g} s of processor time.",
         "",
         f"**{drawn - survived} of {drawn} ({100 * (1 - survived / drawn):.1f} %) were noticed**: "
         + ", ".join(f"{count} {name}" for name, count in sorted(found["outcomes"].items()))

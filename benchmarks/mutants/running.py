@@ -14,6 +14,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,16 @@ def try_all(session: Any) -> None:
             continue
         tests = sorted(watched["calls"].get(mangled_name_from_mutant_name(mutant), ()), key=seconds.__getitem__)
         chosen, spent = within(tests, seconds, limit)
-        (WORK / "failed").write_text("")
-        ended = (
-            forked(lambda: judge(session, mutant, [items[test] for test in chosen]), processor=20 + 5 * spent, wall=120 + 30 * spent) if chosen else 0
-        )
+        ended = tried(session, mutant, [items[test] for test in chosen], spent)
         line = {"mutant": mutant, "outcome": outcome(ended), "tests": len(chosen), "of": len(tests), "by": (WORK / "failed").read_text()}
         with out.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def tried(session: Any, mutant: str, items: Sequence[Any], seconds: float) -> int:
+    """The exit code of a child that runs these tests, which take so long without the mutant."""
+    (WORK / "failed").write_text("")
+    return forked(lambda: judge(session, mutant, items), processor=20 + 5 * seconds, wall=120 + 30 * seconds) if items else 0
 
 
 def within(tests: Sequence[str], seconds: dict[str, float], limit: float) -> tuple[list[str], float]:
@@ -126,10 +130,8 @@ def forked(work: Callable[[], None], *, processor: float, wall: float) -> int:
     while not ended and time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)
         time.sleep(0.01)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     return os.waitstatus_to_exitcode(status if ended else os.waitpid(child, 0)[1])
 
 
