@@ -112,7 +112,8 @@ def page(found: dict[str, Any]) -> str:
         "```",
         "",
         f"{drawn} mutants drawn at random from the {found['mutants']:,} that mutmut makes of the objectives, the codecs and the manifests.",
-        f"Each runs against the tests of {', '.join(ROOMS)} that call what was changed, the quickest first, for {found['seconds']:g} s of processor time.",
+        f"Each runs against the tests of {', '.join(ROOMS)} that call what was changed,",
+        f"the quickest first, for {found['seconds']:g} s of processor time.",
         "",
         f"**{drawn - survived} of {drawn} ({100 * (1 - survived / drawn):.1f} %) were noticed**: "
         + ", ".join(f"{count} {name}" for name, count in sorted(found["outcomes"].items()))
