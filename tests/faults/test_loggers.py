@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,8 +27,9 @@ def train(out: Path, **logging: Any) -> darkknowledge.Trained:
 class Broken:
     """Stands for Weights & Biases, and breaks at one of its calls."""
 
-    offline = False
+    offline, base_url = False, "https://localhost"
     Error = RuntimeError
+    errors = SimpleNamespace(CommError=ConnectionError, AuthenticationError=PermissionError)
 
     def __init__(self, call: str) -> None:
         self.call, self.calls = call, 0

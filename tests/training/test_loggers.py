@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -144,7 +145,7 @@ def test_a_resumed_run_is_the_same_run_and_another_folder_of_that_name_another(t
     [
         ({}, "", "offline"),
         ({"WANDB_API_KEY": "k"}, "", None),
-        ({}, "machine api.wandb.ai login user password k\n", None),
+        ({}, "machine SERVICE login user password k\n", None),
         ({}, "machine example.org login user password k\n", "offline"),
         ({"WANDB_BASE_URL": "https://example.org"}, "machine example.org login user password k\n", None),
         ({"WANDB_MODE": "disabled"}, "", None),
@@ -155,9 +156,11 @@ def test_a_resumed_run_is_the_same_run_and_another_folder_of_that_name_another(t
 def test_a_key_means_online_and_a_mode_that_is_set_is_obeyed(
     tmp_path: Path, runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], netrc: str, mode: str | None
 ) -> None:
+    import wandb
+
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "netrc").write_text(netrc)
+    (tmp_path / "netrc").write_text(netrc.replace("SERVICE", str(urlsplit(wandb.Settings().base_url).hostname)))
     lines: list[str] = []
     watcher = logger(tmp_path, lines)
     watcher.begin(Plan("run", steps=9, epochs=3))
@@ -166,14 +169,39 @@ def test_a_key_means_online_and_a_mode_that_is_set_is_obeyed(
     assert len(lines) == (mode == "offline")
 
 
-def test_a_service_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A service that raises unless the run is kept offline."""
     import wandb
 
-    def init(**arguments: Any) -> None:
-        raise wandb.errors.CommError("timed out")
+    begin = wandb.init
+
+    def init(**arguments: Any) -> Any:
+        if arguments["mode"] != "offline":
+            raise error
+        return begin(**arguments)
 
     monkeypatch.setattr(wandb, "init", init)
-    with pytest.raises(ResourceError, match="timed out") as refused:
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+
+
+def test_a_service_that_cannot_be_reached_gets_the_run_later(tmp_path: Path, runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    refusing(monkeypatch, wandb.errors.CommError("timed out\nConsider increasing"))
+    lines: list[str] = []
+    train(logger(tmp_path, lines))
+    (run,) = runs
+    assert run.offline
+    assert [step for step, values in run.logged if "step/loss" in values] == [2, 4, 6, 8]
+    assert lines[0] == "warning: Weights & Biases cannot be reached, and the run is kept in its folder: timed out"
+    assert lines[1].startswith("Weights & Biases: logged offline; upload with: wandb sync ")
+
+
+def test_a_service_that_refuses_the_key_is_named(tmp_path: Path, runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    refusing(monkeypatch, wandb.errors.AuthenticationError("the key is unknown"))
+    with pytest.raises(ResourceError, match="the key is unknown") as refused:
         logger(tmp_path, []).begin(Plan("run", steps=9, epochs=3))
     assert "WANDB_MODE=offline" in refused.value.fix
 
