@@ -123,6 +123,8 @@ def _expand(stage: str, override: str) -> list[str]:
         return [f"teacher.source={value}"]
     if key == "transfer" and stage == "distill":
         return [f"transfer.source={value}"]
+    if key == "model" and stage == "predict":
+        return [f"model.path={value}"]
     _refuse_path(key, value)
     if key not in _GROUPS:
         return [override]

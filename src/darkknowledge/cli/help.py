@@ -60,6 +60,8 @@ STAGES = {
         Stage("transfer", "look at a transfer set, or export it.", "transfer show sets/mnist", words=("action", "path", "out")),
         Stage("verify", "every byte of a transfer set, or of a run's networks.", "verify sets/mnist", words=("path",)),
         Stage("evaluate", "finished runs on the test split.", "evaluate run=runs/student"),
+        Stage("export", "a finished run's network as files that others load, each checked.", "export run=runs/student format=onnx"),
+        Stage("predict", "what a saved network says to pictures.", "predict model=runs/student/export input=seven.png"),
         Stage("list", "the runs under a folder.", "list root=runs"),
     )
 }

@@ -7,10 +7,14 @@ from pydantic import BaseModel
 from darkknowledge.pipeline._folders import folder_to_resume
 from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
+from darkknowledge.pipeline.export import target
+from darkknowledge.pipeline.predict import require_place
 from darkknowledge.pipeline.settings import (
     DistillSettings,
     EvaluateSettings,
+    ExportSettings,
     ListSettings,
+    PredictSettings,
     RecordSettings,
     RunSettings,
     StageSettings,
@@ -46,6 +50,13 @@ def plan(stage: str, settings: BaseModel) -> str:
             folders = [model_folder(open_run(path).path, weights=settings.weights) for path in settings.run]
             together = f", and as one ensemble by {settings.ensemble}" if settings.ensemble else ""
             lines = [f"evaluate {', '.join(map(str, folders))} on the {settings.split} split{together}"]
+        case ExportSettings():
+            folder = model_folder(open_run(settings.run).path, weights=settings.weights)
+            lines = [f"export {folder} as {', '.join(dict.fromkeys(('safetensors', *settings.format)))}, checked on the whole test split"]
+            lines.append(f"into {target(settings)}{f', and push it to {settings.push_to}' if settings.push_to else ''}")
+        case PredictSettings():
+            require_place(settings)
+            lines = [f"ask {settings.model} about {settings.input}"]
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
         case _:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from darkknowledge.pipeline.settings import (
         DistillSettings,
         EvaluateSettings,
+        ExportSettings,
         ListSettings,
+        PredictSettings,
         RecordSettings,
         RunSettings,
         TrainSettings,
@@ -72,6 +74,8 @@ def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
         "transfer": settings.TransferSetSettings,
         "verify": settings.VerifySettings,
         "evaluate": settings.EvaluateSettings,
+        "export": settings.ExportSettings,
+        "predict": settings.PredictSettings,
         "list": settings.ListSettings,
     }
     return settings.validate(schemas[stage], values)
@@ -164,6 +168,20 @@ def _evaluate(settings: EvaluateSettings, console: Console) -> None:
     show_evaluations(evaluate_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
 
 
+def _export(settings: ExportSettings, console: Console) -> None:
+    from darkknowledge.cli.export_table import show_exported
+    from darkknowledge.pipeline.export import export_from
+
+    show_exported(export_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
+
+
+def _predict(settings: PredictSettings, console: Console) -> None:
+    from darkknowledge.cli.export_table import show_predictions
+    from darkknowledge.pipeline.predict import predict_from
+
+    show_predictions(predict_from(settings), console, top=settings.top)
+
+
 def _list(settings: ListSettings, console: Console) -> None:
     from darkknowledge.cli.listing import show_runs
     from darkknowledge.pipeline.list import list_runs
@@ -179,5 +197,7 @@ STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "transfer": _transfer,
     "verify": _verify,
     "evaluate": _evaluate,
+    "export": _export,
+    "predict": _predict,
     "list": _list,
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from darkknowledge.data._load import load
     from darkknowledge.data._mix import Mixed
     from darkknowledge.data._photos import PhotoExamples
+    from darkknowledge.data._prepare import Preparation
     from darkknowledge.data._replay import Replayable
     from darkknowledge.data._split import Split
     from darkknowledge.data._tensors import from_tensors
@@ -36,6 +37,7 @@ _HOMES = {
     "ImageExamples": "_images",
     "Mixed": "_mix",
     "PhotoExamples": "_photos",
+    "Preparation": "_prepare",
     "RECIPES": "_augment",
     "Replayable": "_replay",
     "Split": "_split",
@@ -51,6 +53,7 @@ __all__ = [
     "ImageExamples",
     "Mixed",
     "PhotoExamples",
+    "Preparation",
     "Replayable",
     "Split",
     "from_tensors",

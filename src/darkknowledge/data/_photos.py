@@ -66,7 +66,7 @@ class PhotoExamples:
             UsageError: an augmentation of one's own gave no picture of the right size.
         """
         positions = positions.cpu()
-        shown = _Views(self, _centre(self.image_size), None if views is None else self.augmentation)
+        shown = _Views(self, centre(self.image_size), None if views is None else self.augmentation)
         numbers = torch.zeros_like(positions) if views is None else views.cpu()
         starts = range(0, len(positions), batch_size)
         chunks = [(positions[start : start + batch_size], numbers[start : start + batch_size]) for start in starts]
@@ -141,7 +141,7 @@ def _collate(items: Sequence[Tensor | DarkKnowledgeError]) -> Tensor | DarkKnowl
     return torch.stack(tensors).float().mul_(1 / 255)
 
 
-def _centre(size: int) -> Callable[[Any], Any]:
+def centre(size: int) -> Callable[[Any], Any]:
     """The plain view of a Pillow picture."""
     from torchvision.transforms import v2
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from darkknowledge.model._files import fingerprint as fingerprint
     from darkknowledge.model._files import load as load
     from darkknowledge.model._files import save as save
+    from darkknowledge.model._files import write as write
     from darkknowledge.model._network import Network as Network
     from darkknowledge.model._network import NetworkSpec as NetworkSpec
     from darkknowledge.model._network import Preprocessing as Preprocessing
@@ -34,9 +35,10 @@ _HOME = {
     "fingerprint": "_files",
     "load": "_files",
     "save": "_files",
+    "write": "_files",
 }
 
-__all__ = ["CHOICES", "LIBRARIES", "Network", "NetworkSpec", "Preprocessing", "build", "fingerprint", "load", "save"]
+__all__ = ["CHOICES", "LIBRARIES", "Network", "NetworkSpec", "Preprocessing", "build", "fingerprint", "load", "save", "write"]
 
 
 def __getattr__(name: str) -> Any:

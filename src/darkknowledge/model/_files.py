@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,25 @@ from darkknowledge.model._allowance import Allowance
 from darkknowledge.model._build import assemble, is_plugin
 from darkknowledge.model._checkpoint import WEIGHTS, copy, read_weights
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing
-from darkknowledge.runs.files import read_json, storage_error, verify_manifest, write_bytes, write_json, write_manifest
+from darkknowledge.runs.files import Written, read_json, storage_error, verify_manifest, write_bytes, write_json, write_manifest
 from darkknowledge.runs.surroundings import refuse_unrestricted_loading
 
 CONFIG = "config.json"
 
 
-def save(network: Network, folder: str | Path) -> None:
+def save(network: Network, folder: str | Path, *, pictures: str | None = None) -> None:
     """Write a network to ``folder``, made if need be; weights of a network that was there before are replaced.
+
+    ``pictures`` is the name of how an encoded picture becomes what the network is shown (`darkknowledge.contract.Examples.transform`).
 
     Raises:
         ResourceError: the folder cannot be written.
     """
-    folder = Path(folder)
+    write_manifest(Path(folder), write(network, Path(folder), notes={} if pictures is None else {"pictures": pictures}))
+
+
+def write(network: Network, folder: Path, *, notes: Mapping[str, Any]) -> dict[str, Written]:
+    """The files of `save` without the manifest, for a folder that holds more; ``notes`` stand in the configuration beside what it says anyway."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -45,12 +51,12 @@ def save(network: Network, folder: str | Path) -> None:
         "network": network.spec.to_dict(),
         "preprocessing": network.preprocessing.to_dict(),
         "parameters": sum(parameter.numel() for parameter in network.body.parameters()),
+        **notes,
     }
-    written = {
+    return {
         WEIGHTS: write_bytes(folder / WEIGHTS, serialise(weights, metadata={"format": "pt"})),
         CONFIG: write_json(folder / CONFIG, config),
     }
-    write_manifest(folder, written)
 
 
 def load(folder: str | Path, *, plugins: Collection[str] = ()) -> Network:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from darkknowledge.data import Dataset
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import LIBRARIES
 from darkknowledge.pipeline._materials import GIVEN, split_fingerprint
 from darkknowledge.pipeline._parts import DataSettings
-from darkknowledge.pipeline.settings import EvaluateSettings, S, validate
+from darkknowledge.pipeline.settings import S, validate
 from darkknowledge.runs.folder import RunFolder
 
 _UNUSED = "do not use this folder, or read it with the version that made it"
 
 
-def settings_of_data(run: RunFolder, settings: EvaluateSettings) -> DataSettings:
+class Reopening(Protocol):
+    """What every stage is told that brings a run's data back."""
+
+    @property
+    def root(self) -> Path | None:
+        """Where the data lies now, when it is not where the run found it."""
+
+    @property
+    def plugins(self) -> Sequence[str]:
+        """Modules whose classes may be imported when the run names one."""
+
+
+def settings_of_data(run: RunFolder, settings: Reopening) -> DataSettings:
     """What the data was, where it lies now.
 
     Raises:
@@ -50,7 +64,7 @@ def read_part(run: RunFolder, schema: type[S], name: str, values: Any) -> S:
         raise IntegrityError(what, where=str(run.path / "config.yaml"), why=error.what, fix=_UNUSED) from error
 
 
-def refuse_code(run: RunFolder, name: str, settings: EvaluateSettings) -> None:
+def refuse_code(run: RunFolder, name: str, settings: Reopening) -> None:
     """Import nobody's module because a file in a run folder names it.
 
     Raises:

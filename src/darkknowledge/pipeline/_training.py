@@ -247,11 +247,12 @@ def _watchers(run: RunFolder, settings: StageSettings, progress: Watcher | None,
 
 def _keep(run: RunFolder, job: Job, fitted: Fitted) -> None:
     """Save the weights of the last epoch and of the best one."""
-    model_room.save(job.network, run.path / "model")
+    pictures = job.data.validation.transform
+    model_room.save(job.network, run.path / "model", pictures=pictures)
     if fitted.best_weights is not None:
         best = deepcopy(job.network)
         best.load_state_dict(dict(fitted.best_weights))
-        model_room.save(best, run.path / "best")
+        model_room.save(best, run.path / "best", pictures=pictures)
     (run.path / "diverged.json").unlink(missing_ok=True)
     run.vouch("metrics.jsonl", "metrics.csv")
     run.note(

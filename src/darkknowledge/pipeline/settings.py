@@ -275,6 +275,56 @@ class EvaluateSettings(Section):
         return self
 
 
+Format = Literal["safetensors", "onnx", "torch_export", "int8"]
+
+
+class ExportSettings(Section):
+    """``dk export``: a finished run's network as files that others load."""
+
+    run: Path
+    format: Annotated[tuple[Format, ...], BeforeValidator(as_list), Field(min_length=1)] = ("onnx",)
+    """The network as safetensors is always there."""
+    out: Path | None = None
+    """The folder to make; None is ``export`` in the run."""
+    weights: Literal["last", "best"] = "last"
+    root: Path | None = None
+    """Where the data lies now, when it is not where the run found it."""
+    calibration: Annotated[int, Strict(), Field(ge=1)] = 512
+    """Training pictures from which int8 takes the ranges of its activations."""
+    base_model: str | None = None
+    """The teacher's name on the Hub, for the model card."""
+    push_to: str | None = None
+    """``user/name`` on the Hugging Face Hub; None sends nothing."""
+    batch_size: Annotated[int, Strict(), Field(ge=1)] = 256
+    threads: Annotated[int, Strict(), Field(ge=1)] | None = None
+    plugins: tuple[str, ...] = ()
+
+    @field_validator("push_to", "base_model")
+    @classmethod
+    def _a_repository(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name, flags=re.ASCII):
+            raise ValueError("a repository of the Hugging Face Hub is written user/name")
+        return name
+
+
+def _path_of(value: Any) -> Any:
+    """On the command line ``model=PATH`` is short for ``model.path=PATH``, as a bare ``model`` chooses a network by name."""
+    return value["path"] if isinstance(value, Mapping) and set(value) == {"path"} else value
+
+
+class PredictSettings(Section):
+    """``dk predict``: a saved network, or an ONNX file, and what it says to pictures."""
+
+    model: Annotated[Path, BeforeValidator(_path_of)]
+    input: Path
+    out: Path | None = None
+    """A CSV file with every class's probability."""
+    top: Annotated[int, Strict(), Field(ge=1)] = 3
+    batch_size: Annotated[int, Strict(), Field(ge=1)] = 256
+    threads: Annotated[int, Strict(), Field(ge=1)] | None = None
+    plugins: tuple[str, ...] = ()
+
+
 class ListSettings(Section):
     """``dk list``: the runs under a folder."""
 

@@ -1,0 +1,77 @@
+"""A network as one ONNX file: pixels in [0, 1] to logits, normalisation inside, any number of pictures at a time."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from darkknowledge.errors import UsageError
+from darkknowledge.export._description import Description
+from darkknowledge.export._libraries import library, require
+
+INPUT, OUTPUT, BATCH = "pixels", "logits", "batch"
+"""Names in the graph: ``pixels`` (batch, C, H, W) float32 in [0, 1], ``logits`` (batch, classes) float32."""
+LARGEST = (1 << 31) - (1 << 20)
+"""Bytes of weights that one file can hold: its format ends at 2 GiB, of which the graph needs a little."""
+
+
+def to_onnx(network: nn.Module, description: Description) -> bytes:
+    """The file for a network in evaluation mode, which takes (B, C, H, W) to logits (B, classes).
+
+    Raises:
+        ResourceError: onnx or onnxscript is not installed.
+        UsageError: the weights are too large for one file, or PyTorch cannot translate the network.
+    """
+    require("onnx", "onnxscript")
+    _refuse_large(network)
+    shape = description.input_shape
+    try:
+        with warnings.catch_warnings():  # of torch about its own future; what was made is compared with the network
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(2, *shape),),  # a batch of one would be taken for a constant
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+            )
+    except Exception as error:  # the translation raises whatever the network's operators make it raise
+        raise untranslatable("ONNX", error) from error
+    assert program is not None
+    return finished(program.model_proto, description)
+
+
+def untranslatable(form: str, error: Exception) -> UsageError:
+    """The message for a network that PyTorch cannot write in a form."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UsageError(f"PyTorch cannot write the network as {form}: {reason}", fix="export format=safetensors, which holds every network")
+
+
+def finished(model: Any, description: Description) -> bytes:
+    """The bytes of a model that says what it is, and nothing of the machine on which it was made."""
+    onnx = library("onnx")
+    for node in model.graph.node:  # the exporter leaves the paths and lines of the program that it translated
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for part in (model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.helper.set_model_props(model, description.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _refuse_large(network: nn.Module) -> None:
+    size = sum(value.nbytes for value in network.state_dict().values())
+    if size > LARGEST:
+        raise UsageError(
+            f"the network has {size / 1e9:.1f} GB of weights, and one ONNX file holds 2 GB",
+            why="in several files, each must be found again by the path of the others",
+            fix="export format=safetensors or torch_export",
+        )
