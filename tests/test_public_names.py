@@ -17,9 +17,11 @@ PUBLIC = [
     "DistillationModule",
     "Ensemble",
     "Evaluation",
+    "Exported",
     "Frozen",
     "Mixture",
     "Network",
+    "Predictions",
     "Recipe",
     "Trained",
     "TransferSet",
@@ -27,7 +29,12 @@ PUBLIC = [
     "distill",
     "distill_several",
     "evaluate",
+    "export_run",
+    "figure",
     "list_runs",
+    "load",
+    "make_report",
+    "predict",
     "record",
     "run",
     "train",
@@ -67,6 +74,7 @@ ROOMS = [
     "transfer",
     "training",
     "analysis",
+    "export",
     "pipeline",
     "cli",
     "runs",
@@ -84,7 +92,7 @@ def test_importing_a_room_imports_no_torch(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("room", ["objective", "model", "data", "teacher", "analysis", "training"])
+@pytest.mark.parametrize("room", ["objective", "model", "data", "teacher", "analysis", "training", "export"])
 def test_what_a_room_exports_is_there(room: str) -> None:
     module = import_module(f"darkknowledge.{room}")
     for name in set(module.__all__) - {"DistillationModule"}:

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from darkknowledge.pipeline.distill import distill
     from darkknowledge.pipeline.distill_several import distill_several
     from darkknowledge.pipeline.evaluate import evaluate
+    from darkknowledge.pipeline.export import Exported, export_run
+    from darkknowledge.pipeline.figure import figure
     from darkknowledge.pipeline.list import list_runs
+    from darkknowledge.pipeline.predict import Predictions, load, predict
     from darkknowledge.pipeline.record import record
+    from darkknowledge.pipeline.report import make_report
     from darkknowledge.pipeline.run import Comparison, run
     from darkknowledge.pipeline.train import train
     from darkknowledge.teacher import Ensemble, Frozen
@@ -35,16 +39,23 @@ _HOME = {
     "DistillationModule": "training.lightning_module",
     "Ensemble": "teacher",
     "Evaluation": "pipeline._measuring",
+    "Exported": "pipeline.export",
     "Frozen": "teacher",
     "Mixture": "objective",
     "Network": "model",
+    "Predictions": "pipeline.predict",
     "Recipe": "training.recipe",
     "Trained": "pipeline._training",
     "TransferSet": "transfer",
     "distill": "pipeline.distill",
     "distill_several": "pipeline.distill_several",
     "evaluate": "pipeline.evaluate",
+    "export_run": "pipeline.export",
+    "figure": "pipeline.figure",
     "list_runs": "pipeline.list",
+    "make_report": "pipeline.report",
+    "load": "pipeline.predict",
+    "predict": "pipeline.predict",
     "record": "pipeline.record",
     "run": "pipeline.run",
     "train": "pipeline.train",
@@ -57,9 +68,11 @@ __all__ = [
     "DistillationModule",
     "Ensemble",
     "Evaluation",
+    "Exported",
     "Frozen",
     "Mixture",
     "Network",
+    "Predictions",
     "Recipe",
     "Trained",
     "TransferSet",
@@ -67,7 +80,12 @@ __all__ = [
     "distill",
     "distill_several",
     "evaluate",
+    "export_run",
+    "figure",
     "list_runs",
+    "load",
+    "make_report",
+    "predict",
     "record",
     "run",
     "train",

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkknowledge.report.figure import CHOICES
+
 CONF = Path(__file__).parents[1] / "conf"
 
 
@@ -19,12 +21,16 @@ class Stage:
     choices: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     """Keys whose values may be given without their names, in this order."""
+    listed: tuple[str, ...] = ()
+    """Lines on what the first of them may be."""
 
     def help(self) -> str:
         """The page for ``dk STAGE --help``: the keys come from the YAML itself."""
         lines = [f"dk {self.name}: {self.summary}", "", f"  dk {self.example}", ""]
         if self.choices:
             lines += ["Choices (key=NAME):", *(f"  {key:<14} {', '.join(_names(key))}" for key in self.choices), ""]
+        if self.listed:
+            lines += [f"{self.words[0].upper()} is one of:", *(f"  {line}" for line in self.listed), ""]
         keys = (CONF / f"{self.name}.yaml").read_text(encoding="utf-8").splitlines()
         start = next((number for number, line in enumerate(keys) if line and not line.startswith(("#", "defaults", " "))), 0)
         return "\n".join([*lines, "Keys and defaults:", *(f"  {line}" for line in keys[start:]), "", _MORE])
@@ -48,6 +54,8 @@ _TRAIN = "train model=hinton_mlp data=mnist training.epochs=20 out=runs/teacher"
 _DISTILL = "distill teacher=runs/teacher student=hinton_mlp data=mnist objective.temperature=8"
 _RUN_CHOICES = ("experiment", "data", "student", "teacher.model", "objective")
 
+FIGURES = tuple(f"{name:<15} {choice.summary} ({choice.runs})" for name, choice in CHOICES.items())
+
 STAGES = {
     stage.name: stage
     for stage in (
@@ -62,7 +70,9 @@ STAGES = {
         Stage("evaluate", "finished runs on the test split.", "evaluate run=runs/student"),
         Stage("export", "a finished run's network as files that others load, each checked.", "export run=runs/student format=onnx"),
         Stage("predict", "what a saved network says to pictures.", "predict model=runs/student/export input=seven.png"),
+        Stage("report", "the page of finished runs: what came out, and what was learned.", "report runs=runs/a"),
         Stage("list", "the runs under a folder.", "list root=runs"),
+        Stage("figure", "a picture of the theory, or of what runs have learned.", "figure softmax out=softmax.svg", words=("name",), listed=FIGURES),
     )
 }
 

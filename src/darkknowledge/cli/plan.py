@@ -9,13 +9,16 @@ from darkknowledge.pipeline._materials import build_objective, model_folder, req
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
 from darkknowledge.pipeline.export import target
 from darkknowledge.pipeline.predict import require_place
+from darkknowledge.pipeline.report import place
 from darkknowledge.pipeline.settings import (
     DistillSettings,
     EvaluateSettings,
     ExportSettings,
+    FigureSettings,
     ListSettings,
     PredictSettings,
     RecordSettings,
+    ReportSettings,
     RunSettings,
     StageSettings,
     TrainSettings,
@@ -57,8 +60,13 @@ def plan(stage: str, settings: BaseModel) -> str:
         case PredictSettings():
             require_place(settings)
             lines = [f"ask {settings.model} about {settings.input}"]
+        case ReportSettings():
+            lines = [f"the page of {', '.join(map(str, settings.runs))}", f"into {place(settings)}"]
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
+        case FigureSettings():
+            runs = [str(open_run(path, finished=settings.name != "curves").path) for path in settings.run]
+            lines = [f"draw {settings.name} of {', '.join(runs) or 'two small networks on digits'}", f"into {settings.path}"]
         case _:
             raise AssertionError(stage)
     return "\n".join([*lines, _folder(stage, settings)] if isinstance(settings, StageSettings) else lines)

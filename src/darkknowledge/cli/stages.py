@@ -17,9 +17,11 @@ if TYPE_CHECKING:
         DistillSettings,
         EvaluateSettings,
         ExportSettings,
+        FigureSettings,
         ListSettings,
         PredictSettings,
         RecordSettings,
+        ReportSettings,
         RunSettings,
         TrainSettings,
         TransferSetSettings,
@@ -76,7 +78,9 @@ def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
         "evaluate": settings.EvaluateSettings,
         "export": settings.ExportSettings,
         "predict": settings.PredictSettings,
+        "report": settings.ReportSettings,
         "list": settings.ListSettings,
+        "figure": settings.FigureSettings,
     }
     return settings.validate(schemas[stage], values)
 
@@ -132,7 +136,10 @@ def _run(settings: RunSettings, console: Console) -> None:
     from darkknowledge.cli.tables import show_comparison
     from darkknowledge.pipeline.run import run_from
 
-    show_comparison(run_from(settings), console)
+    comparison = run_from(settings)
+    show_comparison(comparison, console)
+    if comparison.page is not None:
+        console.print(f"page: {comparison.page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _record(settings: RecordSettings, console: Console) -> None:
@@ -182,11 +189,24 @@ def _predict(settings: PredictSettings, console: Console) -> None:
     show_predictions(predict_from(settings), console, top=settings.top)
 
 
+def _report(settings: ReportSettings, console: Console) -> None:
+    from darkknowledge.pipeline.report import report_from
+
+    console.print(f"page: {report_from(settings)}", highlight=False, markup=False, soft_wrap=True)
+
+
 def _list(settings: ListSettings, console: Console) -> None:
     from darkknowledge.cli.listing import show_runs
     from darkknowledge.pipeline.list import list_runs
 
     show_runs(list_runs(settings.root), settings.root, console)
+
+
+def _figure(settings: FigureSettings, console: Console) -> None:
+    from darkknowledge.pipeline.figure import figure_from
+
+    path = figure_from(settings, report=lambda line: print(line, file=sys.stderr))
+    console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 STAGES: Mapping[str, Callable[[Any, Console], None]] = {
@@ -199,5 +219,7 @@ STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "evaluate": _evaluate,
     "export": _export,
     "predict": _predict,
+    "report": _report,
     "list": _list,
+    "figure": _figure,
 }

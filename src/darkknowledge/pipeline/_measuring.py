@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from darkknowledge.analysis import (
     Accuracy,
@@ -24,20 +24,31 @@ from darkknowledge.analysis import (
     measure_cost,
     measure_fidelity,
 )
-from darkknowledge.contract import IGNORED, Examples, Teacher
+from darkknowledge.contract import IGNORED, Answer, Examples, Output, Teacher
+from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import positions_of
 from darkknowledge.runs.checked_json import write_checked
-from darkknowledge.runs.files import write_bytes
+from darkknowledge.runs.files import Written, write_bytes
 from darkknowledge.transfer import TransferSet, require_same
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Logits (N, C) at temperature 1 for the examples with these ids and labels (N,)."""
+    """Logits (N, C) at temperature 1 for the examples with these ids and labels (N,).
+
+    Those of an ensemble hold the raw logits of its ``members`` (M, N, C) and their ``weights`` (M,) too.
+    """
 
     ids: Tensor
     labels: Tensor
     logits: Tensor
+    members: Tensor | None = None
+    weights: Tensor | None = None
+
+    def save(self, path: Path) -> Written:
+        """Write them as safetensors."""
+        tensors = {name: getattr(self, name) for name in ("ids", "labels", "logits", "members", "weights")}
+        return write_bytes(path, to_safetensors({name: value.contiguous() for name, value in tensors.items() if value is not None}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class Evaluation:
     fidelity_on: str
     cost: Cost | None
     answers: Answers
+    teacher_cost: Cost | None = None
+    """What its teacher costs, all the networks of it, measured by its side."""
 
     @property
     def right(self) -> Tensor:
@@ -65,17 +78,20 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the answers have a file of their own."""
-        names = ("accuracy", "calibration", "temperature", "fidelity", "cost")
+        names = ("accuracy", "calibration", "temperature", "fidelity", "cost", "teacher_cost")
         parts = {name: getattr(self, name) for name in names}
         values: dict[str, Any] = {"name": self.name, "split": self.split, "fidelity_on": self.fidelity_on}
         return values | {name: asdict(part) if part else None for name, part in parts.items()}
 
-    def save(self, folder: Path, *, suffix: str = "") -> None:
-        """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split."""
-        tensors = {"ids": self.answers.ids, "labels": self.answers.labels, "logits": self.answers.logits}
+    def save(self, folder: Path, *, suffix: str = "", beside: Mapping[str, Written] | None = None) -> None:
+        """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split.
+
+        The former vouches for the latter, and for the files that were written ``beside`` it.
+        """
         name = f"answers-{self.split}{suffix}.safetensors"
-        written = write_bytes(folder / name, to_safetensors(tensors))
-        write_checked(folder / f"evaluation-{self.split}{suffix}.json", {**self.to_dict(), "files": {name: asdict(written)}})
+        files = {name: self.answers.save(folder / name), **(beside or {})}
+        content = {**self.to_dict(), "files": {name: asdict(written) for name, written in files.items()}}
+        write_checked(folder / f"evaluation-{self.split}{suffix}.json", content)
 
 
 BATCH = 1024
@@ -86,8 +102,17 @@ BATCH = 1024
 def answer(teacher: Teacher, examples: Examples, *, batch_size: int = BATCH) -> Answers:
     """The answers of a network or an ensemble to the plain pictures of a split, float32, ragged last batch included."""
     batches = examples.batches(torch.arange(len(examples)), batch_size=batch_size, views=None)
-    ids, labels, logits = zip(*((batch.ids, batch.labels, teacher(batch).logits(1.0).float()) for batch in batches), strict=True)
-    return Answers(torch.cat(ids), torch.cat(labels), torch.cat(logits))
+    ids, labels, outputs = zip(*((batch.ids, batch.labels, teacher(batch)) for batch in batches), strict=True)
+    logits = torch.cat([output.logits(1.0).float() for output in outputs])
+    return Answers(torch.cat(ids), torch.cat(labels), logits, *_members(outputs))
+
+
+def _members(answers: Sequence[Answer]) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """The raw logits (M, N, C) of an ensemble's members, and their weights; of a single network there is nothing to add."""
+    outputs = [output for output in answers if isinstance(output, Output)]
+    if len(outputs) < len(answers) or len(outputs[0].members) == 1:
+        return None, None
+    return torch.cat([output.members.float() for output in outputs], dim=1), outputs[0].weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,7 @@ class Subject:
 
     name: str
     teacher: Teacher
-    networks: Sequence[nn.Module]
+    networks: Sequence[Network]
     files: Sequence[Path] = ()
 
 

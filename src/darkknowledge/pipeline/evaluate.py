@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from darkknowledge import model as model_room
+from darkknowledge.analysis import measure_cost
 from darkknowledge.contract import Average, Examples, Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import DarkKnowledgeError, UsageError
@@ -19,9 +22,11 @@ from darkknowledge.pipeline._materials import (
     load_members,
     model_folder,
 )
-from darkknowledge.pipeline._measuring import Answers, Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
+from darkknowledge.pipeline._measuring import Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
 from darkknowledge.pipeline._parts import ModelSettings, TeacherSettings
+from darkknowledge.pipeline._pictures import save_for_page
 from darkknowledge.pipeline._reopening import read_part, refuse_code, require_same_data, settings_of_data
+from darkknowledge.pipeline._timing import with_onnx
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -55,7 +60,7 @@ def evaluate(
         root: where the data lies now, when it is not where the run found it.
         ensemble: also measure the runs as one ensemble that answers by the mean of its members' ``probability`` (the paper's) or ``logit``; its
             numbers come last, and are in no folder.
-        cost: also count parameters and multiply-adds and time the network.
+        cost: also count parameters and multiply-adds and time the network in PyTorch and in ONNX Runtime, its teacher beside it.
         batch_size: pictures that a network is asked about at a time.
         threads: for torch, and so for the latencies; stated with them.
         plugins: modules whose classes may be imported when a run names one.
@@ -84,7 +89,7 @@ def evaluate_from(settings: EvaluateSettings, *, data: Dataset | None = None, re
     together = None if settings.ensemble is None else _Ensemble.of(runs, settings, settings.ensemble, data)
     with shortage_told("cpu", lambda: _too_large(settings)):
         found = [_evaluate_run(run, settings, data, report) for run in runs]
-        return found if together is None else [*found, together.evaluate(settings)]
+        return found if together is None else [*found, together.evaluate(settings, report)]
 
 
 def _too_large(settings: EvaluateSettings) -> tuple[str, str]:
@@ -123,11 +128,12 @@ class _Ensemble:
         subject = Subject(f"ensemble of {len(runs)}", teacher, networks, [folder / "model.safetensors" for folder in folders])
         return cls(subject, found, found.validation if same_split else None)
 
-    def evaluate(self, settings: EvaluateSettings) -> Evaluation:
+    def evaluate(self, settings: EvaluateSettings, report: Report) -> Evaluation:
         """Measure it."""
         examples = self.data.open_test() if settings.split == "test" else self.data.validation
         size = settings.batch_size
-        return evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost, batch_size=size)
+        found = evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost, batch_size=size)
+        return _timed(found, self.subject, None, examples, report)
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
@@ -138,7 +144,8 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     check_pairing(network.spec.class_names, found.class_names)
     examples = found.open_test() if settings.split == "test" else found.validation
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
-    reference = _teacher_answers(run, settings, found, examples, report)
+    teacher = _teacher_subject(run, settings, found, report)
+    reference = None if teacher is None else answer(teacher.teacher, examples, batch_size=settings.batch_size)
     evaluation = evaluate_subject(
         subject,
         examples,
@@ -148,10 +155,13 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
         cost=settings.cost,
         batch_size=settings.batch_size,
     )
+    evaluation = _timed(evaluation, subject, teacher, examples, report)
     if reference is None and (recorded := _recorded_teacher(run, report)) is not None:
         fidelity = fidelity_to_recorded(subject.teacher, recorded, found.train, batch_size=settings.batch_size)
         evaluation = replace(evaluation, fidelity=fidelity, fidelity_on="transfer set")
-    evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best")
+    shown = settings.split == "test" and settings.weights == "last"
+    beside = save_for_page(run.path, examples, student=evaluation.answers, teacher=reference) if shown else {}
+    evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best", beside=beside)
     return evaluation
 
 
@@ -178,8 +188,20 @@ def _teacher_of(run: RunFolder) -> TeacherSettings:
     return read_part(run, TeacherSettings, "teacher", run.config.get("teacher") or {})
 
 
-def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, examples: Examples, report: Report) -> Answers | None:
-    """What the run's teacher says to the same examples, where it still can be asked."""
+def _timed(evaluation: Evaluation, subject: Subject, teacher: Subject | None, examples: Examples, report: Report) -> Evaluation:
+    """With the latencies in ONNX Runtime too, and with what the teacher costs, where costs are asked for."""
+    if evaluation.cost is None:
+        return evaluation
+    example = next(iter(examples.batches(torch.arange(1), batch_size=1, views=None))).inputs
+    cost = with_onnx(evaluation.cost, subject.networks, example, report)
+    if teacher is None:
+        return replace(evaluation, cost=cost)
+    beside = with_onnx(measure_cost(teacher.networks, example, files=teacher.files), teacher.networks, example, report)
+    return replace(evaluation, cost=cost, teacher_cost=beside)
+
+
+def _teacher_subject(run: RunFolder, settings: EvaluateSettings, data: Dataset, report: Report) -> Subject | None:
+    """The run's teacher, where it still can be asked."""
     teacher = _teacher_of(run)
     if not teacher.source:
         return None
@@ -197,4 +219,7 @@ def _teacher_answers(run: RunFolder, settings: EvaluateSettings, data: Dataset, 
     if fingerprints(members) != run.record.get("teacher_fingerprints"):
         report(f"no agreement with the teacher for {run.path}: the teacher is no longer the one that it learned from")
         return None
-    return answer(assemble_teacher(members, teacher), examples, batch_size=settings.batch_size)
+    # Published weights and checkpoints of others have no file of ours; then the size of the teacher is not known.
+    folders = [model_folder(source) for source in teacher.source if is_folder(source)]
+    files = [folder / "model.safetensors" for folder in folders] if len(folders) == len(members) else []
+    return Subject("teacher", assemble_teacher(members, teacher), [member.network for member in members], files)

@@ -29,14 +29,17 @@ from darkknowledge.pipeline._materials import (
 )
 from darkknowledge.pipeline._measuring import BATCH, Answers, Evaluation, Subject, evaluate_subject
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings, TransferSettings
+from darkknowledge.pipeline._pictures import save_for_page
 from darkknowledge.pipeline._recording import codec_for
 from darkknowledge.pipeline._reopening import require_same_data
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.distill import distill_from
+from darkknowledge.pipeline.report import PAGE, make_page
 from darkknowledge.pipeline.settings import DistillSettings, RunSettings, TrainSettings, validate
 from darkknowledge.pipeline.train import train_from
 from darkknowledge.runs.checked_json import write_checked
+from darkknowledge.runs.files import Written
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import Frozen
 from darkknowledge.training.memory import shortage_told
@@ -54,6 +57,11 @@ class Comparison:
     teacher: Evaluation
     alone: Sequence[Evaluation]
     distilled: Sequence[Evaluation]
+
+    @property
+    def page(self) -> Path | None:
+        """The page that tells of it; None where none could be made."""
+        return self.path / PAGE if (self.path / PAGE).is_file() else None
 
     def errors(self, arm: str) -> list[int]:
         """Test errors of ``alone`` or ``distilled``, one a seed."""
@@ -160,8 +168,9 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
         pairs = [_train_pair(settings, folder, data, teaching, index, report) for index in range(settings.seeds)]
         report("measuring on the test split")
         with shortage_told("cpu", lambda: _too_large(folder)):
-            comparison = _compare(settings, folder, data, teaching, pairs)
-        write_checked(folder.path / "comparison.json", comparison.to_dict())
+            comparison, kept = _compare(settings, folder, data, teaching, pairs)
+        write_checked(folder.path / "comparison.json", comparison.to_dict() | {"files": {name: asdict(file) for name, file in kept.items()}})
+    make_page(folder.path, report)
     return comparison
 
 
@@ -229,8 +238,11 @@ def _train_settings(settings: RunSettings, data: DataSettings, model: ModelSetti
 
 def _compare(
     settings: RunSettings, folder: RunFolder, data: Dataset, teaching: TeacherSettings, pairs: Sequence[tuple[Trained, Trained]]
-) -> Comparison:
-    """Measure the teacher and every student on the test split; the costs, which all seeds share, are those of the first pair."""
+) -> tuple[Comparison, dict[str, Written]]:
+    """Measure the teacher and every student on the test split; the costs, which all seeds share, are those of the first pair.
+
+    Also what was written for the page, by name.
+    """
     examples = data.open_test()
     members = load_members(teaching, data, plugins=settings.plugins)
     for _, trained in pairs:
@@ -254,7 +266,8 @@ def _compare(
         return evaluation
 
     alone, distilled = ([measure(trained, teacher.answers, cost=index == 0) for index, trained in enumerate(arm)] for arm in zip(*pairs, strict=True))
-    return Comparison(folder.path, data.describe(), teacher, alone, distilled)
+    kept = save_for_page(folder.path, examples, student=distilled[0].answers, teacher=teacher.answers, alone=alone[0].answers)
+    return Comparison(folder.path, data.describe(), teacher, alone, distilled), kept
 
 
 def _too_large(folder: RunFolder) -> tuple[str, str]:

@@ -1,0 +1,257 @@
+"""From run folders to what a page tells of. What cannot be read is left out with a note, and never an error of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from torch import Tensor
+
+from darkknowledge.analysis import Cost, Latency
+from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
+from darkknowledge.report.story import PICTURES, TEACHER, Answers, Network, Story, setting
+from darkknowledge.runs.checked_json import read_checked, vouched_for
+from darkknowledge.runs.files import LARGEST, read_json, require_modest, verify_files
+from darkknowledge.runs.folder import RunFolder, begun, list_runs, open_run
+
+FAULTS = (DarkKnowledgeError, SafetensorError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What reading a file that somebody else wrote may raise."""
+
+
+class Gathering:
+    """The networks of some run folders, each with the part that it plays, and what could not be read."""
+
+    def __init__(self) -> None:
+        self.teacher: Network | None = None
+        self.teachers: list[Network] = []
+        self.alone: list[Network] = []
+        self.distilled: list[Network] = []
+        self.pictures: dict[int, Tensor] = {}
+        self.notes: list[str] = []
+        self.data = ""
+
+    def add(self, path: Path) -> None:
+        """Take in a finished run, or every one of a folder of runs.
+
+        Raises:
+            UsageError: it is neither.
+            IntegrityError: its record or its configuration cannot be read.
+        """
+        if not (path / "run.json").is_file() and path.is_dir() and list_runs(path):
+            self._add_each(path)
+            return
+        run = open_run(path)
+        kind = run.record["kind"]
+        if kind == "run":
+            self._add_comparison(run)
+        elif kind == "students":
+            self._add_each(path)
+        else:
+            self._add_network(run)
+
+    def _add_each(self, path: Path) -> None:
+        for run in list_runs(path):
+            if run.finished:
+                self.add(run.path)
+            else:
+                self.notes.append(f"{run.path} is not finished (status: {run.status}) and left out")
+
+    def _add_comparison(self, run: RunFolder) -> None:
+        """The networks of ``dk run``, and the teacher whose answers lie beside them."""
+        summary = run.path / "comparison.json"
+        measured = self._read(summary, lambda: read_checked(summary)) or {}
+        self.data = self.data or str(measured.get("data", ""))
+        # The members of the teacher too, in the order of their seeds.
+        for part in list_runs(run.path):
+            if part.finished and part.path.name.partition("-")[0] in ("teacher", "alone", "distilled"):
+                network = self._network(part)
+                {"teacher": self.teachers, "alone": self.alone, "distilled": self.distilled}[part.path.name.partition("-")[0]].append(network)
+        self._add_teacher(run.path, summary, measured.get("teacher"))
+
+    def _add_network(self, run: RunFolder) -> None:
+        network = self._network(run)
+        (self.alone if run.record["kind"] == "train" else self.distilled).append(network)
+        self._add_teacher(run.path, run.path / "evaluation-test.json", None)
+
+    def _add_teacher(self, folder: Path, vouching: Path, measured: Any) -> None:
+        """A teacher's answers and the pictures that lie in ``folder``."""
+        self._add_pictures(folder, vouching)
+        if self.teacher is not None or not (folder / TEACHER).is_file():
+            return
+        answers = self._read(folder / TEACHER, lambda: read_answers(folder, TEACHER, vouching))
+        fitted, cost = self._read(vouching, lambda: _measures(measured)) or (None, None)
+        if answers is not None:
+            self.teacher = Network("teacher", folder, answers=answers, fitted=fitted, cost=cost)
+
+    def _add_pictures(self, folder: Path, vouching: Path) -> None:
+        if (folder / PICTURES).is_file():
+            found = self._read(folder / PICTURES, lambda: _pictures(read_tensors(folder, PICTURES, vouching)))
+            self.pictures |= found or {}
+
+    def _network(self, run: RunFolder) -> Network:
+        path, vouching = run.path, run.path / "evaluation-test.json"
+        answers, fitted, cost, absent = None, None, None, ""
+        if vouching.is_file():
+            answers = self._read(vouching, lambda: read_answers(path, "answers-test.safetensors", vouching))
+            fitted, cost = self._read(vouching, lambda: _measures(read_checked(vouching))) or (None, None)
+            absent = "" if answers else self.notes[-1]
+        else:
+            absent = f"{path.name} was never measured on the test split: dk evaluate run={path}"
+        return Network(
+            name=path.name,
+            path=path,
+            settings=run.config,
+            record=run.record,
+            environment=self._read(path / "environment.json", lambda: dict(read_json(path / "environment.json"))) or {},
+            metrics=self._read(path / "metrics.jsonl", lambda: _metrics(path / "metrics.jsonl")) or (),
+            answers=answers,
+            absent=absent,
+            fitted=fitted,
+            cost=cost,
+            class_names=self._read(path / "model", lambda: _class_names(path / "model" / "config.json")) or (),
+        )
+
+    def _read(self, path: Path, read: Any) -> Any:
+        """What ``read`` finds; None and a note where it fails."""
+        try:
+            return read()
+        except FAULTS as error:
+            what = error.what if isinstance(error, DarkKnowledgeError) else f"{path.name} does not hold what it should ({type(error).__name__})"
+            self.notes.append(f"{path}: {what}")
+            return None
+
+
+def gather(paths: Sequence[Path]) -> Gathering:
+    """The networks of these run folders.
+
+    Raises:
+        UsageError: one is no finished run and no folder of runs, or nothing is finished.
+        IntegrityError: a record or a configuration cannot be read.
+    """
+    found = Gathering()
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        if not begun(path):
+            raise UsageError(f"{path} is no run folder", fix="name finished runs: runs=[runs/a,runs/b]; dk list shows them")
+        found.add(path)
+    if not (found.alone or found.distilled):
+        raise UsageError("no finished run is among these folders", where=", ".join(map(str, paths)), fix="dk list shows the runs and their status")
+    return found
+
+
+def one_story(found: Gathering, *, title: str) -> Story:
+    """The gathered networks as one teacher, one student alone and one student distilled."""
+    teacher, alone, teachers = found.teacher, found.alone, found.teachers
+    taught_by = {digest for network in found.distilled for digest in network.record.get("teacher_fingerprints") or ()}
+    own = [network for network in alone if network.record.get("model_fingerprint") in taught_by]
+    alone = [network for network in alone if network not in own]
+    if len(own) == len(taught_by) == 1 and own[0].answers is not None:
+        teacher = own[0]
+    networks = [*found.distilled, *alone, *own]
+    reference = next((network.answers for network in networks if network.answers), None)
+    alone, distilled = (_on_the_same(arm, reference) for arm in (alone, found.distilled))
+    if teacher is not None and teacher.answers is not None and not _same(teacher.answers, reference):
+        teacher = Network("teacher", teacher.path, absent="the teacher answered other examples than the student")
+    names = next((network.class_names for network in networks if network.class_names), ())
+    classes = reference.logits.shape[1] if reference else len(names)
+    return Story(
+        title=title,
+        data=found.data or _data(networks[0]),
+        class_names=names if len(names) == classes else tuple(map(str, range(classes))),
+        teacher=teacher,
+        teachers=(*teachers, *own),
+        alone=tuple(alone),
+        distilled=tuple(distilled),
+        average=str(next((setting(network.settings, "teacher.average") for network in distilled), None) or "probability"),
+        pictures=found.pictures,
+        notes=tuple(dict.fromkeys(found.notes)),
+    )
+
+
+def _on_the_same(networks: Sequence[Network], reference: Answers | None) -> list[Network]:
+    """The networks that answered the same examples; of others no answers are told."""
+    other = "it answered other examples than the first network of this page"
+    same = [network.answers is None or _same(network.answers, reference) for network in networks]
+    return [network if fits else replace(network, answers=None, absent=other) for network, fits in zip(networks, same, strict=True)]
+
+
+def _same(answers: Answers, reference: Answers | None) -> bool:
+    return reference is None or (
+        answers.logits.shape == reference.logits.shape and answers.ids.equal(reference.ids) and answers.labels.equal(reference.labels)
+    )
+
+
+def _data(network: Network) -> str:
+    return str(setting(network.settings, "data.name") or "")
+
+
+def read_answers(folder: Path, name: str, vouching: Path) -> Answers:
+    """Answers that an evaluation has written.
+
+    Raises:
+        IntegrityError: they are not what the file ``vouching`` for them says, or no answers.
+    """
+    found = read_tensors(folder, name, vouching)
+    ids, labels, logits = (found[part] for part in ("ids", "labels", "logits"))
+    members, weights = found.get("members"), found.get("weights")
+    whole = logits.ndim == 2 and len(logits) and ids.shape == labels.shape == logits.shape[:1] and not ids.is_floating_point()
+    fits = members is None or (members.shape[1:] == logits.shape and weights is not None and weights.shape == members.shape[:1])
+    if not (whole and fits and logits.isfinite().all() and labels.dtype == torch.int64 and int(labels.max()) < logits.shape[1]):
+        raise IntegrityError(f"{name} holds no answers", where=str(folder / name))
+    return Answers(ids, labels, logits.float(), members, weights)
+
+
+def read_tensors(folder: Path, name: str, vouching: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        IntegrityError: the file is not what ``vouching`` says.
+    """
+    files = vouched_for(vouching)
+    if name in files:
+        verify_files(folder, {name: files[name]})
+    return from_safetensors((folder / name).read_bytes())
+
+
+def _measures(measured: Any) -> tuple[float | None, Cost | None]:
+    """The fitted temperature and the cost that an evaluation noted."""
+    if not isinstance(measured, Mapping):
+        return None, None
+    fitted, cost = measured.get("temperature"), measured.get("cost")
+    return None if fitted is None else float(fitted["temperature"]), None if cost is None else _cost(cost)
+
+
+def _cost(values: Mapping[str, Any]) -> Cost:
+    latency = tuple(
+        Latency(
+            int(one["batch_size"]),
+            float(one["median"]),
+            float(one["first_quartile"]),
+            float(one["third_quartile"]),
+            int(one["repeats"]),
+            int(one["threads"]),
+            str(one["device"]),
+        )
+        for one in values["latency"]
+    )
+    size = values["file_bytes"]
+    return Cost(int(values["parameters"]), int(values["macs"]), None if size is None else int(size), latency)
+
+
+def _pictures(tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    return dict(zip(tensors["ids"].tolist(), tensors["pictures"], strict=True))
+
+
+def _metrics(path: Path) -> tuple[Mapping[str, Any], ...]:
+    require_modest(path, largest=LARGEST)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return tuple(line for line in lines if isinstance(line, Mapping))
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    return tuple(map(str, read_json(path)["network"]["class_names"]))
