@@ -100,7 +100,7 @@ def test_the_whole_way_from_the_command_line(dk: Program, world: Path, tmp_path:
         "parameters",
         "MACs",
         "file",
-        "latency, batch 256 (1 thread)",
+        "latency, PyTorch, batch 256 (1 thread)",
         f"{runs}/student",
     ):
         assert word in table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from darkknowledge.analysis.accuracy import Accuracy, correct, measure_accuracy, top_k_accuracy
     from darkknowledge.analysis.calibration import Bin, Calibration, brier, ece, equal_mass_bins, equal_width_bins, measure_calibration, nll
-    from darkknowledge.analysis.cost import Cost, Latency, count_macs, count_parameters, measure_cost, measure_latency
+    from darkknowledge.analysis.cost import Cost, Latency, count_macs, count_parameters, measure_cost, measure_latency, time_passes
     from darkknowledge.analysis.fidelity import Agreement, Fidelity, measure_fidelity
     from darkknowledge.analysis.gap import GapRecovered, gap_recovered
     from darkknowledge.analysis.significance import (
@@ -61,6 +61,7 @@ __all__ = [
     "paired_test",
     "share_interval",
     "summarise",
+    "time_passes",
     "top_k_accuracy",
 ]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,10 @@ BATCH_SIZES = (1, 256)
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Median and quartiles of the wall time of one forward pass, in seconds, over ``repeats`` passes with ``threads`` threads on ``device``."""
+    """Median and quartiles of the wall time of one forward pass, in seconds, over ``repeats`` passes with ``threads`` threads on ``device``.
+
+    ``runtime`` is what computes it: ``pytorch`` or ``onnxruntime``.
+    """
 
     batch_size: int
     median: float
@@ -27,6 +31,7 @@ class Latency:
     repeats: int
     threads: int
     device: str
+    runtime: str = "pytorch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +85,30 @@ def count_macs(networks: Sequence[nn.Module], example: Tensor) -> int:
 
 
 def measure_latency(networks: Sequence[nn.Module], example: Tensor, *, batch_size: int, seconds: float = 0.5) -> Latency:
-    """Time of passes over ``example`` (1, …) repeated ``batch_size`` times.
+    """Time of passes of all ``networks``, one after another; otherwise as `time_passes`."""
+    with _evaluating(networks):
+        return time_passes(partial(_forward, networks), example, batch_size=batch_size, seconds=seconds)
+
+
+def time_passes(forward: Callable[[Tensor], object], example: Tensor, *, batch_size: int, seconds: float = 0.5, runtime: str = "pytorch") -> Latency:
+    """Time of passes over ``example`` (1, …) repeated ``batch_size`` times, computed by ``forward`` with as many threads as torch has.
 
     A fifth of ``seconds``, at least one pass, warms up caches and clocks; then passes are timed until ``seconds`` are over, at least one, each ending
     when the device has finished.
     """
     inputs = example.repeat(batch_size, *(1 for _ in example.shape[1:]))
-    with _evaluating(networks):
-        _passes(networks, inputs, seconds=seconds / 5)
-        times = torch.tensor(_passes(networks, inputs, seconds=seconds * 4 / 5), dtype=torch.float64)
+    _passes(forward, inputs, seconds=seconds / 5)
+    times = torch.tensor(_passes(forward, inputs, seconds=seconds * 4 / 5), dtype=torch.float64)
     first, median, third = times.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
-    return Latency(batch_size, median, first, third, len(times), torch.get_num_threads(), str(inputs.device))
+    return Latency(batch_size, median, first, third, len(times), torch.get_num_threads(), str(inputs.device), runtime)
 
 
-def _passes(networks: Sequence[nn.Module], inputs: Tensor, *, seconds: float) -> list[float]:
+def _passes(forward: Callable[[Tensor], object], inputs: Tensor, *, seconds: float) -> list[float]:
     times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
-        _forward(networks, inputs)
+        forward(inputs)
         if inputs.device.type != "cpu":
             torch.accelerator.synchronize(inputs.device)
         times.append(time.perf_counter() - start)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from darkknowledge.analysis import Latency, share_interval, summarise
+from darkknowledge.analysis import Cost, Latency, share_interval, summarise
 from darkknowledge.pipeline._measuring import Evaluation
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.run import Comparison
+
+RUNTIMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 
 
 def show_trained(trained: Trained, console: Console) -> None:
@@ -21,11 +23,17 @@ def show_trained(trained: Trained, console: Console) -> None:
 
 
 def show_evaluations(evaluations: Sequence[Evaluation], console: Console) -> None:
-    """A column a run."""
+    """A column a run; then what a run costs beside its teacher."""
     table = Table("", *(evaluation.name for evaluation in evaluations), title=f"{evaluations[0].split} split")
     for label, cells in _rows([[evaluation] for evaluation in evaluations]):
         table.add_row(label, *cells)
     console.print(table)
+    for evaluation in evaluations:
+        if evaluation.cost and evaluation.teacher_cost:
+            table = Table("", evaluation.name, "its teacher", title="cost")
+            for label, cells in _cost_rows([evaluation.cost, evaluation.teacher_cost]):
+                table.add_row(label, *cells)
+            console.print(table)
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -67,15 +75,21 @@ def _rows(arms: Sequence[Sequence[Evaluation]]) -> list[tuple[str, list[str]]]:
         ("ECE", [_spread([100 * evaluation.calibration.ece for evaluation in arm], ".2f", " %") for arm in arms]),
         ("agrees with teacher", [_agreement(arm) for arm in arms]),
     ]
-    if all(costs):
-        rows += [
-            ("parameters", [f"{cost.parameters:,}" for cost in costs if cost]),
-            ("MACs", [f"{cost.macs:,}" for cost in costs if cost]),
-            ("file", [f"{cost.file_bytes / 1e6:.2f} MB" if cost.file_bytes else "n/a" for cost in costs if cost]),
-        ]
-        for index, timing in enumerate(costs[0].latency if costs[0] else ()):
-            label = f"latency, batch {timing.batch_size} ({timing.threads} thread{'s'[: timing.threads != 1]})"
-            rows.append((label, [_time(cost.latency[index]) for cost in costs if cost]))
+    return rows + _cost_rows([cost for cost in costs if cost]) if all(costs) else rows
+
+
+def _cost_rows(costs: Sequence[Cost]) -> list[tuple[str, list[str]]]:
+    """Sizes, work, and the times that were measured of every one of them."""
+    rows = [
+        ("parameters", [f"{cost.parameters:,}" for cost in costs]),
+        ("MACs", [f"{cost.macs:,}" for cost in costs]),
+        ("file", [f"{cost.file_bytes / 1e6:.2f} MB" if cost.file_bytes else "n/a" for cost in costs]),
+    ]
+    times = [{(timing.runtime, timing.batch_size): timing for timing in cost.latency} for cost in costs]
+    for (runtime, size), timing in times[0].items():
+        if all((runtime, size) in each for each in times):
+            label = f"latency, {RUNTIMES[runtime]}, batch {size} ({timing.threads} thread{'s'[: timing.threads != 1]})"
+            rows.append((label, [_time(each[runtime, size]) for each in times]))
     return rows
 
 

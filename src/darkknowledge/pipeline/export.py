@@ -50,7 +50,7 @@ class Exported:
     address: str | None = None
 
 
-def export(
+def export_run(
     run: str | Path,
     format: str | Sequence[str] = "onnx",
     *,
@@ -90,7 +90,7 @@ def export(
 
     Example::
 
-        exported = darkknowledge.export("runs/student", ["onnx", "int8"])
+        exported = darkknowledge.export_run("runs/student", ["onnx", "int8"])
         network = darkknowledge.load(exported.path)
     """
     values: dict[str, Any] = {"run": run, "format": format, "out": out, "weights": weights, "root": root, "calibration": calibration}
@@ -101,7 +101,7 @@ def export(
 @stoppable()
 @threads_restored()
 def export_from(settings: ExportSettings, *, data: Dataset | None = None, report: Report) -> Exported:
-    """`export` with checked settings."""
+    """`export_run` with checked settings."""
     use_threads(settings.threads)
     out = target(settings)
     for each in settings.format:
