@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -319,7 +320,8 @@ def test_torch_tells_whether_a_graph_is_kept_so_that_one_that_is_not_needs_no_se
     assert told == [True, not hasattr(torch._C._autograd, "_get_current_graph_task_keep_graph")]
 
 
-def test_the_second_derivative_is_that_of_the_terms() -> None:
+@pytest.mark.parametrize("after", [lambda value: value, lambda value: 3.0 * value, torch.square], ids=["as it is", "tripled", "squared"])
+def test_the_second_derivative_is_that_of_the_terms(after: Callable[[Tensor], Tensor]) -> None:
     student, teacher, labels = draw(3, 4)
     labels[2] = 1
     loss = DistillationLoss(4.0, 0.9)
@@ -327,7 +329,7 @@ def test_the_second_derivative_is_that_of_the_terms() -> None:
 
     def product(total: Any) -> Tensor:
         z = student.double().requires_grad_()
-        (gradient,) = torch.autograd.grad(total(z), z, create_graph=True)
+        (gradient,) = torch.autograd.grad(after(total(z)), z, create_graph=True)
         return torch.autograd.grad((gradient * direction).sum(), z)[0]
 
     def terms(z: Tensor) -> Tensor:
