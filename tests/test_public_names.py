@@ -75,6 +75,7 @@ ROOMS = [
     "training",
     "analysis",
     "export",
+    "figure",
     "pipeline",
     "cli",
     "runs",

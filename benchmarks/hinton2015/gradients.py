@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,10 @@ def measured(teacher: Path, students: list[Path], data: Path, *, cases: int) -> 
     """The record: each moment, and the approximations after one epoch."""
     import torch
 
-    from benchmarks.hinton2015.gradients_forms import forms
     from benchmarks.hinton2015.gradients_measuring import moment, scale
     from darkknowledge.data import load
     from darkknowledge.model import load as load_network
+    from darkknowledge.report.figure.forms import approximations
     from darkknowledge.teacher import Frozen
 
     torch.set_num_threads(1)
@@ -70,10 +71,10 @@ def measured(teacher: Path, students: list[Path], data: Path, *, cases: int) -> 
         print(f"{name}: measured")
         if name == ONE_EPOCH:
             with torch.no_grad():
-                approximations = forms(network(batch.inputs), answers)
+                forms = asdict(approximations(network(batch.inputs), answers))
         moments.append({"name": name, **at})
     runs = {_name(run): _fingerprint(run) for run in students}
-    record = {"cases": cases, "teacher": scale(answers), "temperature": TEMPERATURE, "alpha": ALPHA, "moments": moments, "forms": approximations}
+    record = {"cases": cases, "teacher": scale(answers), "temperature": TEMPERATURE, "alpha": ALPHA, "moments": moments, "forms": forms}
     seconds = round(time.process_time() - began, 1)
     return record | {"model_fingerprints": {"teacher": _fingerprint(teacher), **runs}, "core_seconds": seconds}
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmarks.hinton2015.gradients_forms import bare, forms, slope
 from benchmarks.hinton2015.gradients_measuring import Layers, Spread, moment
 from benchmarks.hinton2015.gradients_section import constant_from, section, verdict
 from torch import Tensor, nn
 
 from darkknowledge.errors import UsageError
 from darkknowledge.objective import hard_label_gradient, soft_target_gradient
+from darkknowledge.report.figure.forms import approximations
 
 CASES = 24
 
@@ -130,24 +131,6 @@ def test_the_mixture_is_that_of_the_loss(network: nn.Module, cases: tuple[Tensor
     assert found["norm_of_mean"] == pytest.approx(float(gradients.mean(0).norm()))
 
 
-def test_a_power_law_has_its_exponent_as_slope() -> None:
-    temperatures = [1.0, 100.0, 300.0, 1000.0, 10_000.0]
-    assert slope(temperatures, [1.0] + [5 * t**-1.5 for t in temperatures[1:]]) == pytest.approx(-1.5)
-
-
-def test_the_approximations_fall_as_one_over_the_temperature_but_for_means_that_are_not_0() -> None:
-    student, teacher = 3 * torch.randn(2, 500, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = forms(student, teacher)
-    for name, value in found["slopes"].items():
-        keeps = name in ("equation 4, logits as they are", "equation 4, teacher's logits + 10")
-        assert value == pytest.approx(0 if keeps else -1, abs=0.05), name
-    # Against the gradient of the loss itself, and the share of the gap that its mean makes up.
-    gap = student - teacher
-    wanted = (gap.mean(1, keepdim=True) * torch.ones(10)).norm() / (gap - gap.mean(1, keepdim=True)).norm()
-    assert found["errors"]["equation 4, logits as they are"][-1] == pytest.approx(float(wanted), rel=0.01)
-    torch.testing.assert_close(bare(student, teacher, 2.0), gap / 40)
-
-
 @pytest.mark.parametrize(
     ("ratio", "said"),
     [
@@ -167,7 +150,7 @@ def record(network: nn.Module, cases: tuple[Tensor, ...]) -> dict[str, Any]:
     inputs, labels, teacher = cases
     at = moment(network, inputs, labels, teacher, mixed=(20.0, 0.9))
     moments = [{"name": name, **at} for name in ("initial weights", "after one epoch")]
-    found = forms(network(inputs).detach(), teacher)
+    found = asdict(approximations(network(inputs).detach(), teacher))
     return {"cases": CASES, "teacher": {"spread": 3.0, "mean": 0.1}, "temperature": 20.0, "alpha": 0.9, "moments": moments, "forms": found}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.hinton2015.few import SHARES
@@ -12,15 +12,11 @@ from benchmarks.hinton2015.report.notation import short
 from benchmarks.hinton2015.report.records import Records
 from benchmarks.hinton2015.report.rows import Row, at_share, at_temperature, by_views, cell
 from benchmarks.hinton2015.report.sweeps import WIDTHS, of_size
-from darkknowledge.analysis import summarise
+from darkknowledge.report.figure._style import plain_numbers, ticks
+from darkknowledge.report.figure.temperature import Line, lines
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Okabe & Ito's palette, which colour-blind people can tell apart; the markers differ too."""
-MARKERS = ("o", "s", "^", "D")
 PAPERS = {30: ((2.5, 4.0), "best from 2.5 to 4"), 300: ((8.0, 45.0), "alike above 8")}
 """What the paper says of a width: from which temperature to which."""
-Line = Mapping[float, Sequence[float]]
-"""The values of the seeds at each place."""
 
 
 def line(rows: Mapping[float, Row]) -> Line:
@@ -28,34 +24,10 @@ def line(rows: Mapping[float, Row]) -> Line:
     return {place: [float(value) for value in found.runs.errors] for place, found in rows.items() if found.n}
 
 
-def lines(panel: Any, found: Mapping[str, Line]) -> None:
-    """Means over seeds with the t interval where there is one, and each seed as a dash."""
-    for (name, values), colour, marker in zip(found.items(), COLOURS, MARKERS, strict=False):
-        places = list(values)
-        summaries = [summarise(own) for own in values.values()]
-        halves = [summary.interval.high - summary.mean if summary.interval else 0.0 for summary in summaries]
-        means = [summary.mean for summary in summaries]
-        panel.errorbar(places, means, yerr=halves, color=colour, marker=marker, markersize=5, capsize=3, linewidth=1.4, label=name)
-        for place, own in values.items():
-            panel.plot([place] * len(own), own, "_", color=colour, alpha=0.6, markersize=9)
-
-
 def legend_once(panel: Any, **where: Any) -> None:
     """Each label once."""
     handles, labels = panel.get_legend_handles_labels()
     panel.legend(*zip(*{label: (handle, label) for handle, label in zip(handles, labels, strict=True)}.values(), strict=True), **where)
-
-
-def ticks(axis: Any, places: Sequence[float], names: Sequence[str] | None = None) -> None:
-    """These places and no others."""
-    axis.set_ticks(list(places), labels=[short(place) for place in places] if names is None else list(names))
-    axis.set_minor_locator(_nowhere())
-
-
-def _nowhere() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
 
 
 def temperature_lines(records: Records) -> dict[int, Line]:
@@ -106,17 +78,8 @@ def few(records: Records, panel: Any) -> None:
     lines(panel, few_lines(records))
     panel.set(xscale="log", yscale="log", xlabel="share of the 50,000 pictures, or of their labels", ylabel="test errors of 10,000")
     ticks(panel.xaxis, SHARES, [f"{short(100 * share)} %" for share in SHARES])
-    _plain(panel.yaxis)
+    plain_numbers(panel.yaxis)
     panel.legend()
-
-
-def _plain(axis: Any) -> None:
-    """Whole numbers at 1, 2 and 5 of each power of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def grid(records: Records, panel: Any) -> None:
@@ -161,5 +124,5 @@ def sizes(records: Records, panel: Any) -> None:
     lines(panel, size_lines(records))
     panel.set(xscale="log", yscale="log", xlabel="units in each hidden layer", ylabel="test errors of 10,000")
     ticks(panel.xaxis, WIDTHS)
-    _plain(panel.yaxis)
+    plain_numbers(panel.yaxis)
     panel.legend()

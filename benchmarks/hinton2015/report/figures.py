@@ -10,22 +10,10 @@ from typing import Any
 from benchmarks.hinton2015.report import curves
 from benchmarks.hinton2015.report.records import Records
 from benchmarks.hinton2015.report.rows import ARMS, row
+from darkknowledge.report.figure._style import COLOURS, canvas, save, styled
 
 SIZE = (7.2, 4.2)
-PAPER = "#d55e00"
-"""Vermilion of the palette of Okabe & Ito, which colour-blind people can tell apart."""
-STYLE = {
-    "svg.hashsalt": "hinton2015",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e5e5e5",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "legend.frameon": False,
-}
+PAPER = COLOURS[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +36,7 @@ def headline(records: Records, panel: Any) -> None:
     for position, name in enumerate(names):
         found = row(records, name)
         assert found.summary is not None
-        panel.plot(found.runs.errors, [position] * found.n, "o", color=curves.COLOURS[0], alpha=0.55, markersize=5, label="a seed")
+        panel.plot(found.runs.errors, [position] * found.n, "o", color=COLOURS[0], alpha=0.55, markersize=5, label="a seed")
         panel.plot([found.summary.mean] * 2, [position - 0.3, position + 0.3], color="black", linewidth=2, label="mean")
         paper = ARMS[name].paper
         if paper is not None:
@@ -104,20 +92,13 @@ def _linked(name: str, figure: Figure) -> str:
 
 def draw(records: Records, folder: Path) -> list[Path]:
     """All that can be drawn; equal records give equal bytes."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    with matplotlib.rc_context(STYLE):
-        return [_draw(name, figure, records, folder) for name, figure in FIGURES.items() if figure.drawable(records)]
+    return [_draw(name, figure, records, folder) for name, figure in FIGURES.items() if figure.drawable(records)]
 
 
+@styled()
 def _draw(name: str, figure: Figure, records: Records, folder: Path) -> Path:
-    from matplotlib import pyplot
-
-    shown, panel = pyplot.subplots(figsize=(SIZE[0], figure.height))
-    figure.draw(records, panel)
-    shown.tight_layout()
+    shown = canvas(SIZE[0], figure.height)
+    figure.draw(records, shown.subplots())
     path = folder / file_of(name)
-    shown.savefig(path, metadata={"Date": None}, bbox_inches="tight")
-    pyplot.close(shown)
+    save(shown, path)
     return path

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EvaluateSettings,
         ExportSettings,
         FigureSettings,
+        FigureSettings,
         ListSettings,
         PredictSettings,
         RecordSettings,
@@ -80,6 +81,7 @@ def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
         "predict": settings.PredictSettings,
         "report": settings.ReportSettings,
         "list": settings.ListSettings,
+        "figure": settings.FigureSettings,
         "figure": settings.FigureSettings,
     }
     return settings.validate(schemas[stage], values)
@@ -209,6 +211,13 @@ def _figure(settings: FigureSettings, console: Console) -> None:
     console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
+def _figure(settings: FigureSettings, console: Console) -> None:
+    from darkknowledge.pipeline.figure import figure_from
+
+    path = figure_from(settings, report=lambda line: print(line, file=sys.stderr))
+    console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
 STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "run": _run,
     "train": _train,
@@ -221,5 +230,6 @@ STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "predict": _predict,
     "report": _report,
     "list": _list,
+    "figure": _figure,
     "figure": _figure,
 }
