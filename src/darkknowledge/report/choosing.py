@@ -84,9 +84,9 @@ def _reasons(opinions: Opinions) -> Iterator[tuple[Tensor, int, str]]:
         best = _largest(torn, 1)
         order = sorted(range(first.shape[1]), key=lambda label: bool(best) and label != int(labels[best[0]]))
         for label in order:
-            yield torch.where(labels == label, torn, -torch.inf), 1, "ambiguous, and answered rightly"
+            yield torch.where(labels == label, torn, -torch.inf), 1, "ambiguous, yet answered rightly"
     else:
-        yield torn, FEW_CLASSES, "ambiguous, and answered rightly"
+        yield torn, FEW_CLASSES, "ambiguous, yet answered rightly"
     if opinions.divergence is not None:
         yield torch.where(_differ(opinions), opinions.divergence, -torch.inf), DISAGREEMENTS, "teacher and student disagree"
     if opinions.distilled is not None and opinions.alone is not None:

@@ -236,6 +236,7 @@ def _cost(values: Mapping[str, Any]) -> Cost:
             int(one["repeats"]),
             int(one["threads"]),
             str(one["device"]),
+            str(one.get("runtime", "pytorch")),
         )
         for one in values["latency"]
     )

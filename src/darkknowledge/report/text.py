@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 NOTHING = "n/a"
+PER_CENT = "\N{NO-BREAK SPACE}%"
 JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Unseen characters that write letters and pictures, and turn nothing around."""
 NULL = 0x2400
@@ -40,12 +41,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    """A share in [0, 1] in per cent.
+    r"""A share in [0, 1] in per cent.
 
     >>> share(0.0213)
-    '2.13 %'
+    '2.13\xa0%'
     """
-    return NOTHING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)} %"
+    return NOTHING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)}{PER_CENT}"
 
 
 def spread(mean: float, sd: float | None, digits: int = 2, unit: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from darkknowledge.analysis import Calibration, measure_calibration
+from darkknowledge.analysis.temperature import COLDEST, HOTTEST
 from darkknowledge.report.content import Block, Figures, Note, Section, Table, missing
 from darkknowledge.report.plot import Axis, Plot
 from darkknowledge.report.story import Network, Story
@@ -16,6 +17,8 @@ LEAD = (
     "Dividing the logits by a scalar temperature, fitted on the validation split, changes no answer and repairs most of what is amiss. "
     "It is a repair of the finished network and has nothing to do with the temperature of distillation."
 )
+FEW = 10
+"""Pictures in a bin below which its bar says little, and is drawn pale."""
 PER_CENT = [(mark / 100, f"{mark}") for mark in (0, 25, 50, 75, 100)]
 
 
@@ -27,20 +30,22 @@ def calibration(story: Story) -> Section:
     unfitted = []
     for kind, name, networks in story.arms:
         network = networks[0]
-        before, after = _measured(network, 1.0), None if network.fitted is None else _measured(network, network.fitted)
+        fitted = network.fitted if network.fitted is not None and COLDEST * 1.01 < network.fitted < HOTTEST * 0.99 else None
+        before, after = _measured(network, 1.0), None if fitted is None else _measured(network, fitted)
         drawings.append(_diagram(kind, name, before, after))
         measured = (before, after)
         scores = [number(one.nll if one else None) for one in measured] + [share(one.ece if one else None) for one in measured]
-        rows.append([name, number(network.fitted, 3), *scores])
-        if network.fitted is None:
+        rows.append([name, number(fitted, 3), *scores])
+        if fitted is None:
             unfitted.append(name)
     head = ["", "fitted temperature", "NLL before, nats", "NLL after", "ECE before", "ECE after"]
     blocks: list[Block] = [
-        Figures(drawings, "Reliability on the test split: bars as they came, dots after temperature scaling. The first seed of each.", _legend()),
+        Figures(drawings, f"Reliability on the test split, the first seed of each. Pale bars hold fewer than {FEW} pictures.", _legend()),
         Table("Calibration on the test split, before and after temperature scaling", head, rows),
     ]
     if unfitted:
-        blocks.append(Note(f"After scaling: n/a for {', '.join(unfitted)}, as there was no labelled validation picture to fit a temperature on."))
+        why = "a temperature needs labelled validation pictures, and among them some that the network gets wrong"
+        blocks.append(Note(f"After scaling: n/a for the {', the '.join(unfitted)}; {why}."))
     return Section("calibration", TITLE, LEAD, blocks)
 
 
@@ -58,7 +63,7 @@ def _diagram(kind: str, name: str, before: Calibration, after: Calibration | Non
     across, up = Axis("confidence, %", 0, 1, PER_CENT), Axis("accuracy, %", 0, 1, PER_CENT)
     plot = Plot(name, f"Reliability diagram. {words}", across, up, 300, 260)
     for one in before.reliability:
-        plot.bar((one.low, 0), (one.high, one.accuracy), f"{kind} soft")
+        plot.bar((one.low, 0), (one.high, one.accuracy), f"{kind} soft" if one.count >= FEW else f"{kind} few")
     plot.rule((0, 0), (1, 1), "diagonal")
     for one in after.reliability if after else ():
         plot.point(one.confidence, one.accuracy, "after", size=3)

@@ -14,7 +14,7 @@ from darkknowledge.report.groups import Group, Groups, said, told
 from darkknowledge.report.plot import Axis, Plot, linear, logarithmic
 from darkknowledge.report.sections.outcome import draw_interval, error_interval, error_rates
 from darkknowledge.report.sections.provenance import listing
-from darkknowledge.report.text import NOTHING, number, plain, span, spread, visible
+from darkknowledge.report.text import NOTHING, PER_CENT, number, plain, span, spread, visible
 
 MOST_ROWS = 60
 MOST_LINES = 6
@@ -36,7 +36,7 @@ def _forest(found: Groups) -> Section:
     best = min(found.groups, key=lambda group: _mean(group))
     lead = (
         f"{len(found.groups)} groups of {count} networks; a group is one choice of settings over its seeds. "
-        f"The least error on test, {_mean(best):.2f} %, has: {visible(found.label(best), 200)}. "
+        f"The least error on test, {_mean(best):.2f} %, has: {visible(found.label(best), 200)}. "
         "A setting that is chosen by this picture is chosen on the test split: choose it on validation, and read its test error once."
     )
     caption = (
@@ -61,7 +61,7 @@ def _rows(found: Groups, shown: Sequence[Group]) -> Markup:
     limit = 3 * max(values)
     ends = [min(end, limit) for interval in intervals if interval for end in (interval.low, interval.high)]
     labels = [visible(found.label(group), 52) for group in shown]
-    words = "; ".join(f"{label}: {_mean(group):.2f} %" for label, group in zip(labels, shown, strict=True))
+    words = "; ".join(f"{label}: {_mean(group):.2f} %" for label, group in zip(labels, shown, strict=True))
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
     left = min(330, 30 + 6 * max(map(len, labels)))
     plot = Plot("", f"Error on test. {words}", across, Axis("", 0, len(shown), []), left + 460, 62 + 34 * len(shown), left)
@@ -86,8 +86,8 @@ def _row(found: Groups, group: Group) -> list[str]:
         "student distilled" if group.kind == "distilled" else "student alone",
         *(visible(told(group.settings[name])) if name in group.settings else "–" for name in found.varied),
         str(errors.n),
-        spread(errors.mean, errors.sd, unit=" %"),
-        NOTHING if interval is None else span(interval.low, interval.high, unit=" %"),
+        spread(errors.mean, errors.sd, unit=PER_CENT),
+        NOTHING if interval is None else span(interval.low, interval.high, unit=PER_CENT),
         number(scores.mean, 4) if scores.sd is None else spread(scores.mean, scores.sd, 4),
     ]
 

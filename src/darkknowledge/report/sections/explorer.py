@@ -198,4 +198,5 @@ def _curves(logits: Tensor, series: Sequence[Series], temperature: float, classe
             row = probabilities(logits, one, step)
             points.append((step, float((-(row * row.clamp(min=1e-300).log()).sum()).exp())))
         plot.line(points, f"{one.kind} curve")
-    return {"svg": plot.svg(), "left": LEFT, "right": plot.width - RIGHT, "top": TOP, "bottom": plot.height - BOTTOM}
+    legend = [(one.kind, one.name.partition(" (")[0]) for one in series if one.kind != "member"]
+    return {"legend": legend, "svg": plot.svg(), "left": LEFT, "right": plot.width - RIGHT, "top": TOP, "bottom": plot.height - BOTTOM}

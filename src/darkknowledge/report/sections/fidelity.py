@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from darkknowledge.analysis import Agreement, Fidelity, mcnemar, measure_fidelity, summarise
-from darkknowledge.report.content import Block, Section, Table, missing
+from darkknowledge.report.content import Section, Table, missing
 from darkknowledge.report.story import Answers, Network, Story
-from darkknowledge.report.text import NOTHING, spread
+from darkknowledge.report.text import NOTHING, PER_CENT, spread
 
 TITLE = "How closely the student follows"
 LEAD = (
@@ -24,9 +22,7 @@ def fidelity(story: Story) -> Section:
     students = [(name, networks) for kind, name, networks in story.arms if kind != "teacher"]
     if teacher is None or not students:
         return missing("fidelity", TITLE, story.absent("teacher") if teacher is None else "no student was measured")
-    blocks: list[Block] = [_agreements(teacher, students)]
-    blocks += [_outcomes(teacher, name, networks[0]) for name, networks in students if networks[0].answers]
-    return Section("fidelity", TITLE, LEAD, blocks)
+    return Section("fidelity", TITLE, LEAD, [_agreements(teacher, students), _outcomes(teacher, students)])
 
 
 def _agreements(teacher: Answers, students: Sequence[tuple[str, tuple[Network, ...]]]) -> Table:
@@ -34,10 +30,10 @@ def _agreements(teacher: Answers, students: Sequence[tuple[str, tuple[Network, .
     rows = []
     for label, part in (("on all pictures", "overall"), ("where the teacher is right", "teacher_right"), ("where it is wrong", "teacher_wrong")):
         parts = {name: [getattr(one, part) for one in measured] for name, measured in found.items()}
-        rows.append([f"agrees {label}", *(_spread([one.at_1 for one in known(ones)], 100, " %") for ones in parts.values())])
+        rows.append([f"agrees {label}", *(_spread([one.at_1 for one in known(ones)], 100, PER_CENT) for ones in parts.values())])
         rows.append([f"divergence {label}", *(_spread([one.kl for one in known(ones)], 1, " nats", 4) for ones in parts.values())])
     fives = [[one.overall.at_5 for one in measured if one.overall.at_5 is not None] for measured in found.values()]
-    rows.insert(1, ["teacher’s class is among its five", *(_spread(ones, 100, " %") for ones in fives)])
+    rows.insert(1, ["teacher’s class is among its five", *(_spread(ones, 100, PER_CENT) for ones in fives)])
     return Table("Agreement with the teacher, mean ± standard deviation over seeds", ["", *found], rows)
 
 
@@ -58,13 +54,13 @@ def _spread(values: Sequence[float], factor: float, unit: str, digits: int = 2) 
     return spread(found.mean, found.sd, digits, unit)
 
 
-def _outcomes(teacher: Answers, name: str, student: Network) -> Table:
-    assert student.answers is not None
-    theirs, ours = teacher.right, student.answers.right
-    test = mcnemar(ours, theirs)
-    caption = f"Test pictures by who is right: {name}, {student.name} (McNemar’s exact test of student against teacher: p = {test.p_value:.2g})"
-    return Table(caption, ["", "student right", "student wrong"], [_row("teacher right", theirs, ours), _row("teacher wrong", ~theirs, ours)])
-
-
-def _row(label: str, chosen: Tensor, right: Tensor) -> list[str]:
-    return [label, f"{int((chosen & right).sum()):,}", f"{int((chosen & ~right).sum()):,}"]
+def _outcomes(teacher: Answers, students: Sequence[tuple[str, tuple[Network, ...]]]) -> Table:
+    """Who is right where: the first network of each kind."""
+    firsts = [(name, networks[0].answers.right) for name, networks in students if networks[0].answers]
+    tests = [f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{mcnemar(right, teacher.right).p_value:.2g} for the {name}" for name, right in firsts]
+    rows = [
+        [label, *(f"{int((chosen & side).sum()):,}" for _, right in firsts for side in (right, ~right))]
+        for label, chosen in (("teacher right", teacher.right), ("teacher wrong", ~teacher.right))
+    ]
+    head = ["", *(f"{name} {verdict}" for name, _ in firsts for verdict in ("right", "wrong"))]
+    return Table(f"Test pictures by who is right, first seeds (McNemar’s exact test against the teacher: {'; '.join(tests)})", head, rows)

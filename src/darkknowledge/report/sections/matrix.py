@@ -21,7 +21,7 @@ MOST = 50
 PAIRS = 400
 """Rows in the table of pairs."""
 LEVELS = 7
-"""Shades of a drawing, each half a decade wide."""
+"""Shades of a drawing; together they span two powers of ten."""
 
 
 def matrix(story: Story) -> Section:
@@ -98,14 +98,14 @@ def _lead(found: Sequence[tuple[str, Tensor]], story: Story) -> str:
     names = [visible(story.class_names[one], 30) for one in (row, column)]
     return (
         f"What the {name} knows beyond the right answer: to it {names[0]} looks most like {names[1]}, with "
-        f"{100 * float(means[row, column]):.2f} % of the soft target at temperature {plain(story.temperature)}. The labels say nothing of this."
+        f"{100 * float(means[row, column]):.2f} % of the soft target at temperature {plain(story.temperature)}. The labels say nothing of this."
     )
 
 
 def _shades(top: float) -> list[float]:
-    """The lower ends of the shades, half a decade each, the largest below ``top``."""
-    power = math.floor(2 * math.log10(top)) if top > 0 else -4
-    return [_round(10 ** ((power - LEVELS + 1 + step) / 2)) for step in range(LEVELS)]
+    """The lower ends of the shades, the largest at or below ``top``: 1, 2 and 5 times powers of ten."""
+    ends = [factor * 10.0**power for power in range(-12, 1) for factor in (1, 2, 5)]
+    return [round(end, 12) for end in ends if end <= max(top, 1e-9)][-LEVELS:]
 
 
 def _differences(panel: Tensor) -> list[float]:
@@ -114,16 +114,11 @@ def _differences(panel: Tensor) -> list[float]:
     return [*(-end for end in reversed(positive)), *positive]
 
 
-def _round(value: float) -> float:
-    """One digit: 1 or 3 times a power of ten."""
-    power: float = 10.0 ** math.floor(math.log10(value) + 1e-9)
-    return power * (3 if value / power > 2 else 1)
-
-
 def _panel(name: str, panel: Tensor, names: Sequence[str], ends: Sequence[float]) -> Markup:
     """A drawing of which each shade is one path: fifty classes have 2,500 cells."""
-    count, margin, key = len(names), 78, 42
-    cell = round(max(6.0, min(26.0, 250 / count)) if count <= 20 else 11.0, 2)
+    count, key = len(names), 42
+    margin = 14 + 6 * max(len(name_of(one, 11)) for one in names)
+    cell = round(max(6.0, min(27.0, 270 / count)) if count <= 20 else 11.0, 2)
     width, height = round(margin + cell * count + 6), round(22 + cell * count + margin + key)
     parts = [_cells(panel, level, ends, margin, cell) for level in range(-3 if ends[0] < 0 else 0, 4 if ends[0] < 0 else LEVELS)]
     base = 22 + cell * count

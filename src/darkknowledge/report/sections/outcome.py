@@ -21,7 +21,9 @@ from darkknowledge.analysis import (
 from darkknowledge.report.content import Block, Figures, Note, Section, Table
 from darkknowledge.report.plot import RIGHT, Axis, Plot, linear
 from darkknowledge.report.story import Network, Story
-from darkknowledge.report.text import NOTHING, number, plain, span, spread
+from darkknowledge.report.text import NOTHING, PER_CENT, number, plain, span, spread
+
+RUNTIMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 
 Arm = tuple[str, str, tuple[Network, ...]]
 
@@ -67,8 +69,8 @@ def _headline(story: Story) -> str:
         return ""
     means = {kind: sum(rates) / len(rates) for kind, rates in arms.items()}
     verb = "fell" if means["distilled"] < means["alone"] else "rose" if means["distilled"] > means["alone"] else "stayed"
-    teacher = f"; the teacher’s is {means['teacher']:.2f} %" if "teacher" in means else ""
-    sentence = f"The student’s error {verb} from {means['alone']:.2f} % alone to {means['distilled']:.2f} % distilled{teacher}."
+    teacher = f"; the teacher’s is {means['teacher']:.2f} %" if "teacher" in means else ""
+    sentence = f"The student’s error {verb} from {means['alone']:.2f} % alone to {means['distilled']:.2f} % distilled{teacher}."
     return " ".join([sentence, *_gain(arms["alone"], arms["distilled"], story)])
 
 
@@ -82,15 +84,15 @@ def _gain(alone: Sequence[float], distilled: Sequence[float], story: Story) -> l
     else:
         sure = (
             f"Distillation saved {number(test.difference, 2)} points (95 % interval {span(test.interval.low, test.interval.high)}, "
-            f"paired t over {seeds}, p = {test.p_value:.2g})."
+            f"paired t over {seeds}, p = {test.p_value:.2g})" + (", which may be luck." if test.interval.low <= 0 <= test.interval.high else ".")
         )
     gap = gap_of(story)
     if gap is None:
         return [sure]
     if gap.share is None:
         return [sure, "The share of the gap that was recovered is n/a: the gap between student and teacher may be nothing."]
-    ends = f" (95 % interval {100 * gap.interval.low:.0f} to {100 * gap.interval.high:.0f} %)" if gap.interval else ""
-    return [sure, f"That is {100 * gap.share:.0f} % of the gap to the teacher{ends}."]
+    ends = f" (95 % interval {100 * gap.interval.low:.0f} to {100 * gap.interval.high:.0f} %)" if gap.interval else ""
+    return [sure, f"That is {100 * gap.share:.0f} % of the gap to the teacher{ends}."]
 
 
 def _how_measured(story: Story) -> str:
@@ -108,7 +110,7 @@ def _errors(story: Story) -> Markup:
     values = [value for _, _, networks in story.arms for value in error_rates(networks)]
     ends = [end for interval in intervals if interval for end in (interval.low, interval.high)]
     rows = len(story.arms)
-    words = "; ".join(f"{name}: {', '.join(f'{rate:.2f} %' for rate in error_rates(networks))}" for _, name, networks in story.arms)
+    words = "; ".join(f"{name}: {', '.join(f'{rate:.2f} %' for rate in error_rates(networks))}" for _, name, networks in story.arms)
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
     plot = Plot("", f"Error on test. {words}", across, Axis("", 0, rows, []), 680, 62 + 46 * rows, 130)
     for row, ((kind, name, networks), interval) in enumerate(zip(story.arms, intervals, strict=True)):
@@ -126,7 +128,7 @@ def draw_interval(plot: Plot, height: float, kind: str, name: str, rates: Sequen
     plot.point(mean, height, kind, size=6)
     plot.text(plot.x.low, height, name, anchor="end", shift=(-10, 4))
     beside = plot.at(mean, height)[0] > plot.width - RIGHT - 60
-    plot.text(mean, height, f"{mean:.2f} %", anchor="end" if beside else "start", shift=(0, -11), kind="value")
+    plot.text(mean, height, f"{mean:.2f} %", anchor="end" if beside else "start", shift=(0, -11), kind="value")
 
 
 Row = tuple[str, Callable[[Arm], str]]
@@ -135,19 +137,23 @@ Row = tuple[str, Callable[[Arm], str]]
 def _table(story: Story) -> tuple[list[str], list[list[str]]]:
     arms = story.arms
     rows: list[Row] = [
-        ("error", lambda arm: spread(*_mean_sd(error_rates(arm[2])), unit=" %")),
+        ("error", lambda arm: spread(*_mean_sd(error_rates(arm[2])), unit=PER_CENT)),
         ("95 % interval", lambda arm: _ends(error_interval(arm[2]))),
-        ("errors", lambda arm: f"{spread(*_mean_sd([float(one.answers.errors) for one in arm[2] if one.answers]), digits=1)}"),
+        ("errors", lambda arm: _errors_of([one.answers.errors for one in arm[2] if one.answers])),
         ("negative log-likelihood, nats", lambda arm: spread(*_mean_sd([_calibration(one)[0] for one in arm[2]]), digits=4)),
-        ("calibration error (ECE)", lambda arm: spread(*_mean_sd([100 * _calibration(one)[1] for one in arm[2]]), unit=" %")),
+        ("calibration error (ECE)", lambda arm: spread(*_mean_sd([100 * _calibration(one)[1] for one in arm[2]]), unit=PER_CENT)),
         ("agrees with the teacher", lambda arm: _agreement(story, arm)),
         ("parameters", lambda arm: _of_cost(arm, lambda cost: f"{cost.parameters:,}")),
         ("multiply-adds for a picture", lambda arm: _of_cost(arm, lambda cost: f"{cost.macs:,}")),
         ("file of weights", lambda arm: _of_cost(arm, lambda cost: file_size(cost.file_bytes))),
-        *((f"latency, batch of {size}", _latency_row(size)) for size in _batch_sizes(arms)),
+        *((f"latency, batch of {size}, {RUNTIMES.get(runtime, runtime)}", _latency_row(size, runtime)) for size, runtime in _timed(arms)),
         ("networks measured", lambda arm: f"{len(arm[2])}"),
     ]
     return ["", *(name for _, name, _ in arms)], [[label, *(cell(arm) for arm in arms)] for label, cell in rows]
+
+
+def _errors_of(errors: Sequence[int]) -> str:
+    return f"{errors[0]:,}" if len(errors) == 1 else spread(*_mean_sd(errors), digits=1)
 
 
 def _mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
@@ -156,7 +162,7 @@ def _mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _ends(interval: Interval | None) -> str:
-    return NOTHING if interval is None else span(interval.low, interval.high, unit=" %")
+    return NOTHING if interval is None else span(interval.low, interval.high, unit=PER_CENT)
 
 
 def _calibration(network: Network) -> tuple[float, float]:
@@ -171,7 +177,7 @@ def _agreement(story: Story, arm: Arm) -> str:
         return NOTHING if teacher is None else "–"
     answers = [network.answers for network in arm[2] if network.answers]
     values = [100 * measure_fidelity(student=one.logits, teacher=teacher.logits, labels=one.labels).overall.at_1 for one in answers]
-    return spread(*_mean_sd(values), unit=" %")
+    return spread(*_mean_sd(values), unit=PER_CENT)
 
 
 def cost_of(arm: Arm) -> Cost | None:
@@ -191,12 +197,16 @@ def file_size(size: int | None) -> str:
     return f"{size / 1e6:,.2f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
 
 
-def _batch_sizes(arms: Sequence[Arm]) -> list[int]:
-    return sorted({one.batch_size for arm in arms if (cost := cost_of(arm)) for one in cost.latency})
+def _timed(arms: Sequence[Arm]) -> list[tuple[int, str]]:
+    """Batch sizes and runtimes of which any network's time is known."""
+    return sorted({(one.batch_size, one.runtime) for arm in arms if (cost := cost_of(arm)) for one in cost.latency})
 
 
-def _latency_row(size: int) -> Callable[[Arm], str]:
-    return lambda arm: _of_cost(arm, lambda cost: next((told(one) for one in cost.latency if one.batch_size == size), NOTHING))
+def _latency_row(size: int, runtime: str) -> Callable[[Arm], str]:
+    def cell(cost: Cost) -> str:
+        return next((told(one) for one in cost.latency if (one.batch_size, one.runtime) == (size, runtime)), NOTHING)
+
+    return lambda arm: _of_cost(arm, cell)
 
 
 def told(latency: Latency) -> str:

@@ -37,7 +37,9 @@ def common(settings: Mapping[str, Any]) -> dict[str, Any]:
         head, _, rest = name.partition(".")
         found[f"{PARTS.get(head, head)}.{rest}" if rest else name] = value
     return {
-        name: value for name, value in found.items() if name not in ("out", "resume", "plugins", "resume_changes") and not name.startswith("logging.")
+        name: value
+        for name, value in found.items()
+        if name not in ("out", "resume", "plugins", "resume_changes", "students") and not name.startswith("logging.")
     }
 
 
@@ -47,7 +49,7 @@ def differences(caption: str, settings: Sequence[tuple[str, Mapping[str, Any]]])
     rows = []
     for name in names:
         values = [written(found[name]) if name in found else "–" for _, found in settings]
-        if len(set(values)) > 1:
+        if len(set(values)) > 1 and not set(values) <= {"–", "null"}:
             rows.append([visible(name), *values])
     return Table(caption, ["setting", *(visible(name) for name, _ in settings)], rows)
 

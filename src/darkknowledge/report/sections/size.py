@@ -22,22 +22,21 @@ def size(story: Story) -> Section:
         return missing("size", TITLE, "the costs of fewer than two networks are known; dk evaluate and dk run measure them")
     drawings = [
         _drawn("parameters", costly, lambda cost: float(cost.parameters)),
-        _drawn("multiply-adds for a picture", costly, lambda cost: float(cost.macs)),
         *(_drawn(f"milliseconds for a batch of {batch}", costly, _milliseconds(batch)) for batch in _batches(costly)),
     ]
     legend = [(arm[0], arm[1]) for arm, _ in costly]
     where = next((f"{one.threads} thread{'s'[: one.threads != 1]} on {one.device}" for _, cost in costly for one in cost.latency), "")
-    caption = f"Left and low is better; both axes of cost are logarithmic. Times are medians of PyTorch{f', {where}' if where else ''}."
+    caption = f"Left and low is better; cost is drawn logarithmically. Times are medians of PyTorch{f', {where}' if where else ''}."
     lead = "An ensemble costs what its networks cost together."
     return Section("size", TITLE, lead, [Figures([one for one in drawings if one is not None], caption, legend)])
 
 
 def _batches(costly: list[tuple[Arm, Cost]]) -> list[int]:
-    return sorted(set.intersection(*({one.batch_size for one in cost.latency} for _, cost in costly)))
+    return sorted(set.intersection(*({one.batch_size for one in cost.latency if one.runtime == "pytorch"} for _, cost in costly)))
 
 
 def _milliseconds(batch: int) -> Callable[[Cost], float]:
-    return lambda cost: next(1e3 * one.median for one in cost.latency if one.batch_size == batch)
+    return lambda cost: next(1e3 * one.median for one in cost.latency if (one.batch_size, one.runtime) == (batch, "pytorch"))
 
 
 def _drawn(label: str, costly: list[tuple[Arm, Cost]], measure: Callable[[Cost], float]) -> Markup | None:

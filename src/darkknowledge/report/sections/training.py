@@ -97,7 +97,7 @@ def _drawn(label: str, lines: Sequence[tuple[str, Points, str]]) -> Markup | Non
     wide = len(positive) == len(values) and max(positive) / min(positive) > 30
     down = logarithmic(label, values) if wide else linear(label, values, zero=True)
     ends = "; ".join(f"{kind} ends at {points[-1][1]:.4g}" for kind, points, _ in lines if points)
-    plot = Plot("", f"{label} by epoch. {ends}", linear("epoch", [epoch for _, points, _ in lines for epoch, _ in points], zero=True), down)
+    plot = Plot("", f"{label} by epoch. {ends}", linear("epoch", [epoch for _, points, _ in lines for epoch, _ in points], zero=True), down, 450, 250)
     for kind, points, faint in sorted(lines, key=lambda line: line[2] == ""):
         plot.line(points, f"{kind}{faint}")
         if len(points) == 1:
