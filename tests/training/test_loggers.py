@@ -3,9 +3,7 @@ from __future__ import annotations
 import csv
 import re
 import socket
-import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from darkknowledge.training.tensorboard_logger import TensorboardLogger
 from darkknowledge.training.wandb_logger import WandbLogger
 from darkknowledge.training.watching import Plan, Record, Watcher
 from training.small import CrossEntropy, mlp, points
+from training.wandb_file import entries
 
 RECIPE = Recipe(epochs=3, batch_size=8, log_every=2, device="cpu", precision="fp32")
 
@@ -204,22 +203,6 @@ def test_a_service_that_refuses_the_key_is_named(tmp_path: Path, runs: list[Fake
     with pytest.raises(ResourceError, match="the key is unknown") as refused:
         logger(tmp_path, []).begin(Plan("run", steps=9, epochs=3))
     assert "WANDB_MODE=offline" in refused.value.fix
-
-
-def entries(path: Path) -> Iterator[bytes]:
-    """The records of a W&B file: after seven bytes of header a LevelDB log, in which a record is cut at the blocks of 32 KiB."""
-    data, position, record = path.read_bytes(), 7, b""
-    while position + 7 < len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
-        record += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):
-            yield record
-            record = b""
 
 
 @pytest.mark.filterwarnings("default")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         EvaluateSettings,
         ExportSettings,
         FigureSettings,
-        FigureSettings,
         ListSettings,
         PredictSettings,
         RecordSettings,
@@ -81,7 +80,6 @@ def _checked(stage: str, values: Mapping[str, Any]) -> BaseModel:
         "predict": settings.PredictSettings,
         "report": settings.ReportSettings,
         "list": settings.ListSettings,
-        "figure": settings.FigureSettings,
         "figure": settings.FigureSettings,
     }
     return settings.validate(schemas[stage], values)
@@ -194,7 +192,7 @@ def _predict(settings: PredictSettings, console: Console) -> None:
 def _report(settings: ReportSettings, console: Console) -> None:
     from darkknowledge.pipeline.report import report_from
 
-    console.print(f"page: {report_from(settings)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"page: {report_from(settings, report=lambda line: print(line, file=sys.stderr))}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _list(settings: ListSettings, console: Console) -> None:
@@ -202,13 +200,6 @@ def _list(settings: ListSettings, console: Console) -> None:
     from darkknowledge.pipeline.list import list_runs
 
     show_runs(list_runs(settings.root), settings.root, console)
-
-
-def _figure(settings: FigureSettings, console: Console) -> None:
-    from darkknowledge.pipeline.figure import figure_from
-
-    path = figure_from(settings, report=lambda line: print(line, file=sys.stderr))
-    console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _figure(settings: FigureSettings, console: Console) -> None:
@@ -230,6 +221,5 @@ STAGES: Mapping[str, Callable[[Any, Console], None]] = {
     "predict": _predict,
     "report": _report,
     "list": _list,
-    "figure": _figure,
     "figure": _figure,
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from darkknowledge.contract import Report
 from darkknowledge.errors import DarkKnowledgeError, UsageError
+from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.settings import ReportSettings, validate
 from darkknowledge.report.page import BEGINNING, make
 from darkknowledge.runs.files import storage_error, write_text
@@ -16,7 +17,9 @@ from darkknowledge.runs.files import storage_error, write_text
 PAGE = "report.html"
 
 
-def make_report(runs: str | Path | Sequence[str | Path], *, out: str | Path | None = None, gallery: int = 24) -> Path:
+def make_report(
+    runs: str | Path | Sequence[str | Path], *, out: str | Path | None = None, gallery: int = 24, logging: dict[str, Any] | None = None
+) -> Path:
     """Write the page of finished runs: one self-contained HTML file; where it lies.
 
     Args:
@@ -24,16 +27,17 @@ def make_report(runs: str | Path | Sequence[str | Path], *, out: str | Path | No
             their seeds alone are told of together; of others the page compares the settings.
         out: the file; by default ``report.html`` in the folder, or in the one that holds them all.
         gallery: pictures on which teacher and student disagree.
+        logging: ``wandb``, ``project``, ``tensorboard``: who gets the page and the main figures too.
 
     Raises:
         DarkKnowledgeError: what the class says.
     """
     folders = [runs] if isinstance(runs, str | Path) else list(runs)
-    values: dict[str, Any] = {"runs": folders, "out": out, "gallery": gallery}
-    return report_from(validate(ReportSettings, values))
+    values: dict[str, Any] = {"runs": folders, "out": out, "gallery": gallery, "logging": logging or {}}
+    return report_from(validate(ReportSettings, values), report=lambda line: None)
 
 
-def report_from(settings: ReportSettings) -> Path:
+def report_from(settings: ReportSettings, *, report: Report) -> Path:
     """`make_report` with checked settings."""
     path = place(settings)
     text = make(settings.runs, gallery=settings.gallery)
@@ -42,6 +46,10 @@ def report_from(settings: ReportSettings) -> Path:
     except OSError as error:
         raise storage_error(error, path) from error
     write_text(path, text)
+    if settings.logging.wandb or settings.logging.tensorboard:
+        from darkknowledge.pipeline._sharing import share
+
+        share(settings.runs, path, settings.logging, report)
     return path
 
 
@@ -64,9 +72,9 @@ def _is_page(path: Path) -> bool:
         return file.read(len(BEGINNING)) == BEGINNING.encode()
 
 
-def make_page(folder: Path, tell: Report) -> None:
+def make_page(folder: Path, logging: LoggingSettings, tell: Report) -> None:
     """The page at the end of a run, which has its results whether or not they can be drawn."""
     try:
-        report_from(ReportSettings(runs=(folder,)))
+        report_from(ReportSettings(runs=(folder,), logging=logging), report=tell)
     except DarkKnowledgeError as error:
         tell(f"no page: {error}")

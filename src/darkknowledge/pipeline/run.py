@@ -170,7 +170,7 @@ def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparis
         with shortage_told("cpu", lambda: _too_large(folder)):
             comparison, kept = _compare(settings, folder, data, teaching, pairs)
         write_checked(folder.path / "comparison.json", comparison.to_dict() | {"files": {name: asdict(file) for name, file in kept.items()}})
-    make_page(folder.path, report)
+    make_page(folder.path, settings.logging, report)
     return comparison
 
 

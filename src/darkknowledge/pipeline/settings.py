@@ -29,7 +29,6 @@ from darkknowledge.pipeline._parts import (
     as_section,
 )
 from darkknowledge.report.figure import CHOICES as FIGURES
-from darkknowledge.report.figure import CHOICES as FIGURES
 from darkknowledge.training.recipe import Positive, Recipe
 
 Resume = Annotated[bool, BeforeValidator(lambda value: True if value == "auto" else value)]
@@ -341,57 +340,13 @@ class ReportSettings(Section):
     """The HTML file; None is ``report.html`` beside the runs."""
     gallery: Annotated[int, Strict(), Field(ge=0, le=48)] = 24
     """Pictures on which teacher and student disagree; 0 leaves them out."""
+    logging: LoggingSettings = LoggingSettings()
+    """Who gets the page and the main figures too."""
 
     @model_validator(mode="after")
     def _some_run(self) -> Self:
         if not self.runs:
             raise ValueError("name at least one run folder: runs=[runs/…]")
-        return self
-
-
-def _one_is_a_list(value: Any) -> Any:
-    """A number is short for a list of one."""
-    return [value] if isinstance(value, int | float) else value
-
-
-class FigureSettings(Section):
-    """``dk figure``: a picture of the theory, or of what runs have learned."""
-
-    name: str
-    run: Annotated[tuple[Path, ...], BeforeValidator(as_list)] = ()
-    out: Path | None = None
-    """The file, whose suffix is its format; None is the name with .svg."""
-    split: Literal["test", "validation"] = "test"
-    sample: Annotated[int, Strict(), Field(ge=0)] | None = None
-    """The number of an example in the split; None chooses the most ambiguous one that is answered rightly."""
-    temperature: Annotated[tuple[Positive, ...], Field(min_length=1), BeforeValidator(_one_is_a_list)] | None = None
-    root: Path | None = None
-    plugins: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> Path:
-        """Where the figure goes."""
-        return self.out or Path(f"{self.name}.svg")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in FIGURES:
-            raise ValueError(f"there is no figure {name!r}. {close_match(name, FIGURES)}")
-        return name
-
-    @model_validator(mode="after")
-    def _of_use(self) -> Self:
-        choice = FIGURES[self.name]
-        if len(self.run) < choice.least or (choice.most is not None and len(self.run) not in (0, choice.most)):
-            raise ValueError(f"{self.name} is drawn of {choice.runs}; run names {len(self.run)}")
-        for key in sorted({"temperature", "sample", "split"} - choice.uses):
-            if getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{self.name} has no use for {key}")
-        if self.name == "softmax" and self.temperature is not None and len(set(self.temperature)) < 2:
-            raise ValueError("softmax goes from one temperature to another: temperature=[0.5,50]")
-        if self.path.suffix not in choice.formats:
-            raise ValueError(f"out={str(self.out)!r} has none of the suffixes of {self.name}: {', '.join(choice.formats)}")
         return self
 
 

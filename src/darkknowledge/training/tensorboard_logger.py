@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from darkknowledge.errors import ResourceError
@@ -22,6 +23,10 @@ class TensorboardLogger:
         """Open a file; after a resume it takes back what was recorded past the state that training went back to."""
         self._writer = self._open(self._folder, purge_step=plan.done + 1 if plan.done else None)
 
+    def open(self) -> None:
+        """Open a file for what is not training."""
+        self._writer = self._open(self._folder)
+
     def step(self, done: int) -> None:
         """Nothing: only records are written."""
 
@@ -29,6 +34,16 @@ class TensorboardLogger:
         """Write one record, epochs and steps under separate names."""
         for name, value in record.values.items():
             self._writer.add_scalar(f"{record.kind}/{name}", value, record.step)
+
+    def share(self, page: Path, figures: Mapping[str, Path]) -> None:
+        """Write figures (PNG files) by name, and where the page lies, which TensorBoard cannot show."""
+        import numpy as np
+        from PIL import Image
+
+        for name, path in figures.items():
+            with Image.open(path) as picture:
+                self._writer.add_image(f"figures/{name}", np.asarray(picture.convert("RGB")), dataformats="HWC")
+        self._writer.add_text("report", str(page))
 
     def end(self) -> None:
         """Close the file."""

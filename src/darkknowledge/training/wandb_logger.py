@@ -5,6 +5,7 @@ from __future__ import annotations
 import netrc
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -24,6 +25,10 @@ class WandbLogger:
         self._folder, self._project, self._config, self._report = folder, project, config, report
 
     def begin(self, plan: Plan) -> None:
+        """Open the run."""
+        self.open()
+
+    def open(self) -> None:
         """Open the run, or open it again after a resume; a service that cannot be reached makes it one that is uploaded later.
 
         Raises:
@@ -63,6 +68,15 @@ class WandbLogger:
     def record(self, record: Record) -> None:
         """Send one record, epochs and steps under separate names."""
         self._run.log({f"{record.kind}/{name}": value for name, value in record.values.items()} | {"epoch": record.epoch}, step=record.step)
+
+    def share(self, page: Path, figures: Mapping[str, Path]) -> None:
+        """Send figures (PNG files) by name, and a page as an artefact."""
+        import wandb
+
+        self._run.log({f"figures/{name}": wandb.Image(str(path)) for name, path in figures.items()})
+        artefact = wandb.Artifact(f"report-{self._run.id}", type="report")
+        artefact.add_file(str(page))
+        self._run.log_artifact(artefact)
 
     def end(self) -> None:
         """Close the run."""
