@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from darkknowledge.data import Dataset
-from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.model import LIBRARIES
-from darkknowledge.pipeline._materials import GIVEN, split_fingerprint
+from darkknowledge.pipeline._materials import GIVEN, load_data, split_fingerprint
 from darkknowledge.pipeline._parts import DataSettings
 from darkknowledge.pipeline.settings import S, validate
 from darkknowledge.runs.folder import RunFolder
@@ -27,6 +27,19 @@ class Reopening(Protocol):
     @property
     def plugins(self) -> Sequence[str]:
         """Modules whose classes may be imported when the run names one."""
+
+
+def data_of(run: RunFolder, settings: Reopening) -> Dataset:
+    """The data set that a run was trained on, read from where it lies now.
+
+    Raises:
+        DataError: it is not there; the stages that bring a run's data back are told where it lies with ``root``.
+        UsageError, IntegrityError: as `settings_of_data`.
+    """
+    try:
+        return load_data(settings_of_data(run, settings))
+    except DataError as error:
+        raise DataError(error.what, where=error.where, why=error.why, fix=error.fix.replace("data.root=", "root=")) from error
 
 
 def settings_of_data(run: RunFolder, settings: Reopening) -> DataSettings:

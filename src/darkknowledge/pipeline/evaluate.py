@@ -18,14 +18,13 @@ from darkknowledge.pipeline._materials import (
     assemble_teacher,
     fingerprints,
     is_folder,
-    load_data,
     load_members,
     model_folder,
 )
 from darkknowledge.pipeline._measuring import Evaluation, Subject, answer, evaluate_subject, fidelity_to_recorded
 from darkknowledge.pipeline._parts import ModelSettings, TeacherSettings
 from darkknowledge.pipeline._pictures import save_for_page
-from darkknowledge.pipeline._reopening import read_part, refuse_code, require_same_data, settings_of_data
+from darkknowledge.pipeline._reopening import data_of, read_part, refuse_code, require_same_data
 from darkknowledge.pipeline._timing import with_onnx
 from darkknowledge.pipeline.settings import EvaluateSettings, validate
 from darkknowledge.runs.files import MANIFEST, sha256
@@ -119,7 +118,7 @@ class _Ensemble:
                 raise UsageError(f"{run.path} is named twice", why="a member that is there twice has twice the weight", fix="name each run once")
         folders = [model_folder(run.path, weights=settings.weights) for run in runs]
         networks = [model_room.load(folder, plugins=settings.plugins) for folder in folders]
-        found = data or load_data(settings_of_data(runs[0], settings))
+        found = data or data_of(runs[0], settings)
         same_split = len({run.record["split_fingerprint"] for run in runs}) == 1
         for run, network in zip(runs, networks, strict=True):
             require_same_data(run, found, same_split=same_split or settings.split == "validation")
@@ -139,7 +138,7 @@ class _Ensemble:
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
     folder = model_folder(run.path, weights=settings.weights)
     network = model_room.load(folder, plugins=settings.plugins)
-    found = data or load_data(settings_of_data(run, settings))
+    found = data or data_of(run, settings)
     require_same_data(run, found)
     check_pairing(network.spec.class_names, found.class_names)
     examples = found.open_test() if settings.split == "test" else found.validation

@@ -24,8 +24,8 @@ from darkknowledge.errors import UsageError
 from darkknowledge.export import Card, Description, OnnxModel, Parity, Result
 from darkknowledge.model import Network
 from darkknowledge.pipeline._lineage import Lineage
-from darkknowledge.pipeline._materials import load_data, model_folder
-from darkknowledge.pipeline._reopening import require_same_data, settings_of_data
+from darkknowledge.pipeline._materials import model_folder
+from darkknowledge.pipeline._reopening import data_of, require_same_data
 from darkknowledge.pipeline.settings import ExportSettings, validate
 from darkknowledge.runs.files import Written, flush_folder, storage_error, verify_files, write_bytes, write_json, write_manifest, write_text
 from darkknowledge.runs.folder import RunFolder, open_run
@@ -110,7 +110,7 @@ def export_from(settings: ExportSettings, *, data: Dataset | None = None, report
         export_room.require_hub()
     run = open_run(settings.run)
     network = model_room.load(model_folder(run.path, weights=settings.weights), plugins=settings.plugins)
-    found = data or load_data(settings_of_data(run, settings))
+    found = data or data_of(run, settings)
     require_same_data(run, found)
     check_pairing(network.spec.class_names, found.class_names)
     report(f"checking on the test split of {found.name}")

@@ -47,7 +47,7 @@ def _looks(path: Path) -> Iterator[Look]:
 
 def _looks_at_run(path: Path) -> Iterator[Look]:
     yield partial(_run, RunFolder(path))
-    for name in ("model", "best"):
+    for name in ("model", "best", "export"):
         # Without its manifest it was being written when the run was stopped, and will be written again.
         if (path / name / MANIFEST).is_file() or (_finished(path) and (name == "model" or (path / name).exists())):
             yield partial(_network, path / name)
