@@ -91,7 +91,7 @@ def _drawn(changes: Sequence[Change]) -> Markup:
     ends = [100 * end for change in changes for end in (change.interval.low, change.interval.high)]
     words = "; ".join(f"{visible(change.name, 20)} {100 * change.difference:+.2f}" for change in changes)
     across = linear("change of accuracy, percentage points", [*ends, 0.0], ticks=6)
-    plot = Plot("", f"Change of accuracy in points by class. {words}", across, Axis("", 0, rows, []), 680, 62 + 22 * rows, 110)
+    plot = Plot("", f"Change of accuracy in points by class. {words}", across, Axis("", 0, rows, []), 560, 62 + 22 * rows, 110)
     plot.rule((0, 0), (0, rows), "diagonal")
     for row, change in enumerate(changes):
         height = rows - row - 0.5

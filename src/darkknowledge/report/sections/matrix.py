@@ -21,7 +21,7 @@ MOST = 50
 PAIRS = 400
 """Rows in the table of pairs."""
 LEVELS = 7
-"""Shades of a drawing; together they span two powers of ten."""
+"""Shades of a drawing."""
 
 
 def matrix(story: Story) -> Section:
@@ -39,8 +39,8 @@ def matrix(story: Story) -> Section:
     order = [chosen[place] for place in clustered(first[chosen][:, chosen])]
     names = [story.class_names[one] for one in order]
     panels = [(name, whole[order][:, order]) for name, whole in found]
-    top = max(float(panel.max()) for _, panel in panels)
-    drawings = [_panel(name, panel, names, _shades(top)) for name, panel in panels]
+    ends = _shades([panel for _, panel in panels])
+    drawings = [_panel(name, panel, names, ends) for name, panel in panels]
     if len(panels) == 2:
         drawings.append(_panel(f"{panels[1][0]} − {panels[0][0]}", panels[1][1] - panels[0][1], names, _differences(panels[1][1] - panels[0][1])))
     caption = (
@@ -102,15 +102,18 @@ def _lead(found: Sequence[tuple[str, Tensor]], story: Story) -> str:
     )
 
 
-def _shades(top: float) -> list[float]:
-    """The lower ends of the shades, the largest at or below ``top``: 1, 2 and 5 times powers of ten."""
-    ends = [factor * 10.0**power for power in range(-12, 1) for factor in (1, 2, 5)]
-    return [round(end, 12) for end in ends if end <= max(top, 1e-9)][-LEVELS:]
+def _shades(panels: Sequence[Tensor]) -> list[float]:
+    """The lower ends of the shades: equal ratios from nearly the smallest value to the largest, at most two powers of ten."""
+    values = torch.cat([panel[~torch.eye(len(panel), dtype=torch.bool)] for panel in panels])
+    top = max(float(values.max()), 1e-9)
+    low = max(float(values.quantile(0.05)), top / 100)
+    return [float(f"{low * (top / low) ** (level / LEVELS):.2g}") for level in range(LEVELS)]
 
 
 def _differences(panel: Tensor) -> list[float]:
     """The lower ends of the shades of both signs."""
-    positive = _shades(float(panel.abs().max()))[-3:]
+    top = max(float(panel.abs().max()), 1e-9)
+    positive = [float(f"{top * part:.1g}") for part in (0.1, 0.3, 0.6)]
     return [*(-end for end in reversed(positive)), *positive]
 
 
@@ -161,13 +164,12 @@ def _shade(level: int, ends: Sequence[float]) -> str:
 def _key(ends: Sequence[float], left: float, top: float, width: float) -> Markup:
     """What the shades mean, in per cent."""
     levels = range(len(ends)) if ends[0] >= 0 else (-3, -2, -1, 1, 2, 3)
-    step = max(width, 200) / len(ends)
-    step = min(step, 34)
+    step = min(max(width, 200) / len(ends), 38)
     form = '<rect class="{}" x="{}" y="{}" width="{}" height="9"/><text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>'
     marks = []
     for index, (level, end) in enumerate(zip(levels, ends, strict=True)):
         x = round(left + index * step, 1)
-        words = ("≤ " if end < 0 else "≥ ") + plain(100 * end) if index in (0, len(ends) - 1) and ends[0] < 0 else plain(100 * end)
+        words = plain(100 * end)
         marks.append(Markup(form).format(_shade(level, ends), x, top, round(step - 1, 1), round(x + step / 2, 1), top + 21, words))
     return Markup("").join(marks)
 

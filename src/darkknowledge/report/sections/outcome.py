@@ -112,7 +112,7 @@ def _errors(story: Story) -> Markup:
     rows = len(story.arms)
     words = "; ".join(f"{name}: {', '.join(f'{rate:.2f} %' for rate in error_rates(networks))}" for _, name, networks in story.arms)
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
-    plot = Plot("", f"Error on test. {words}", across, Axis("", 0, rows, []), 680, 62 + 46 * rows, 130)
+    plot = Plot("", f"Error on test. {words}", across, Axis("", 0, rows, []), 560, 62 + 46 * rows, 130)
     for row, ((kind, name, networks), interval) in enumerate(zip(story.arms, intervals, strict=True)):
         draw_interval(plot, rows - row - 0.5, kind, name, error_rates(networks), interval)
     return plot.svg()
