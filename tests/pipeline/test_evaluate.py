@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,28 @@ def test_costs_are_those_of_the_network(student: Path, evaluations: list[Evaluat
     assert cost.parameters == 64 * 8 + 8 + 8 * 10 + 10
     assert cost.macs == 64 * 8 + 8 * 10
     assert cost.file_bytes == (student / "model" / "model.safetensors").stat().st_size
-    assert [(timing.batch_size, timing.threads) for timing in cost.latency] == [(1, 1), (256, 1)]
+    assert [(timing.runtime, timing.batch_size, timing.threads) for timing in cost.latency] == [
+        *(("pytorch", 1, 1), ("pytorch", 256, 1), ("onnxruntime", 1, 1), ("onnxruntime", 256, 1)),
+    ]
+    assert all(0 < timing.first_quartile <= timing.median <= timing.third_quartile for timing in cost.latency)
+
+
+def test_a_student_is_timed_beside_its_teacher(runs: Path, evaluations: list[Evaluation]) -> None:
+    beside = evaluations[0].teacher_cost
+    assert beside is not None
+    assert (beside.parameters, beside.macs) == (64 * 32 + 32 + 32 * 10 + 10, 64 * 32 + 32 * 10)
+    assert beside.file_bytes == (runs / "teacher-0" / "model" / "model.safetensors").stat().st_size
+    assert [timing.runtime for timing in beside.latency] == ["pytorch"] * 2 + ["onnxruntime"] * 2
+    assert evaluations[1].teacher_cost is None
+
+
+def test_without_onnx_a_line_says_that_its_times_are_missing(student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    said: list[str] = []
+    (evaluation,) = evaluate_from(EvaluateSettings(run=(student,)), report=said.append)
+    assert evaluation.cost is not None
+    assert {timing.runtime for timing in evaluation.cost.latency} == {"pytorch"}
+    assert 'no latency in ONNX Runtime: onnxscript is not installed (pip install "darkknowledge[export]")' in said
 
 
 def test_the_temperature_is_fitted_on_validation(student: Path, evaluations: list[Evaluation]) -> None:
