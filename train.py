@@ -4,7 +4,8 @@
     python train.py model.name="distill" data.download=True    # ResNet-18, from the newest finished teacher of the same data
     python train.py model.name="student" data.download=True    # ResNet-18 alone, from labels, to compare with
 
-Keys: model.name (teacher, distill or student), model.teacher (a run folder in place of the newest), model.teacher_depth, model.student_depth;
+Keys: model.name (teacher, distill or student), model.teacher (a run folder in place of the newest), model.check (false takes a teacher that
+has learned nothing yet), model.teacher_depth, model.student_depth;
 data.name (cifar10 or parquet), data.root, data.download; training.epochs, .batch_size, .learning_rate, .steps, … (dk train --cfg job shows all);
 objective.temperature, objective.alpha; logging.wandb (on, offline without a key), logging.project, logging.progress; out (the run folder to
 make), resume (go on with the run in out where one was begun).
@@ -53,6 +54,8 @@ class Networks(Section):
     teacher: Path | None = None
     teacher_depth: int | str = 50
     student_depth: int | str = 18
+    check: bool = True
+    """Whether the teacher must answer better than by guessing, which one that was trained for a moment does not."""
 
 
 class Settings(Section):
@@ -104,7 +107,8 @@ def distill(settings: Settings, data: Dataset) -> Trained:
 
     teacher = settings.model.teacher or newest_teacher(settings, data)
     student = residual_network(settings.model.student_depth)
-    stage = DistillSettings(teacher=TeacherSettings(source=(str(teacher),)), student=student, objective=settings.objective, **shared(settings))
+    asked = TeacherSettings(source=(str(teacher),), check=settings.model.check)
+    stage = DistillSettings(teacher=asked, student=student, objective=settings.objective, **shared(settings))
     return distill_from(stage, data=data)
 
 
