@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ GALLERY = 48
 """Pictures of disagreements that are kept with an evaluation; a page may show fewer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Opinions:
     """Labels (N,) and the logits (N, C) of whoever answered; at least one did. The teacher's are those at temperature 1."""
 
@@ -28,13 +29,13 @@ class Opinions:
     distilled: Tensor | None = None
     alone: Tensor | None = None
 
-    @property
+    @cached_property
     def first(self) -> Tensor:
         """The logits of the best informed: the teacher's, or else a student's."""
         found = next(logits for logits in (self.teacher, self.distilled, self.alone) if logits is not None)
         return found.double()
 
-    @property
+    @cached_property
     def divergence(self) -> Tensor | None:
         """KL(teacher ‖ distilled student) of each example (N,) in nats, or from the student alone where none was distilled."""
         student = self.distilled if self.distilled is not None else self.alone

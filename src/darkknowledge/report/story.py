@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from darkknowledge.analysis import Cost, correct
+from darkknowledge.analysis import Calibration, Cost, correct, measure_calibration
 from darkknowledge.contract import IGNORED
 
 PICTURES = "pictures-test.safetensors"
@@ -21,7 +22,7 @@ USUAL_TEMPERATURE = 4.0
 """Where soft targets are looked at when no student was distilled at a temperature."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answers:
     """Logits (N, C) for the examples with these ids and labels (N,), and of an ensemble the members' (M, N, C) with their weights (M,)."""
 
@@ -31,10 +32,20 @@ class Answers:
     members: Tensor | None = None
     weights: Tensor | None = None
 
-    @property
+    @cached_property
     def right(self) -> Tensor:
         """For each labelled example whether the answer is right."""
         return correct(self.logits, self.labels)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How far the probabilities can be believed."""
+        return measure_calibration(self.logits, self.labels)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """The most probable class of each example."""
+        return self.logits.argmax(-1)
 
     @property
     def errors(self) -> int:

@@ -8,7 +8,7 @@ from darkknowledge.analysis import Calibration, measure_calibration
 from darkknowledge.analysis.temperature import COLDEST, HOTTEST
 from darkknowledge.report.content import Block, Figures, Note, Section, Table, missing
 from darkknowledge.report.plot import Axis, Plot
-from darkknowledge.report.story import Network, Story
+from darkknowledge.report.story import Answers, Story
 from darkknowledge.report.text import number, share
 
 TITLE = "Calibration"
@@ -31,7 +31,8 @@ def calibration(story: Story) -> Section:
     for kind, name, networks in story.arms:
         network = networks[0]
         fitted = network.fitted if network.fitted is not None and COLDEST * 1.01 < network.fitted < HOTTEST * 0.99 else None
-        before, after = _measured(network, 1.0), None if fitted is None else _measured(network, fitted)
+        assert network.answers is not None
+        before, after = network.answers.calibration, None if fitted is None else _scaled(network.answers, fitted)
         drawings.append(_diagram(kind, name, before, after))
         measured = (before, after)
         scores = [number(one.nll if one else None) for one in measured] + [share(one.ece if one else None) for one in measured]
@@ -49,9 +50,8 @@ def calibration(story: Story) -> Section:
     return Section("calibration", TITLE, LEAD, blocks)
 
 
-def _measured(network: Network, temperature: float) -> Calibration:
-    assert network.answers is not None
-    return measure_calibration(network.answers.logits.double() / temperature, network.answers.labels)
+def _scaled(answers: Answers, temperature: float) -> Calibration:
+    return measure_calibration(answers.logits.double() / temperature, answers.labels)
 
 
 def _legend() -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from darkknowledge.analysis import measure_calibration, summarise
+from darkknowledge.analysis import summarise
 from darkknowledge.report.content import Block, Figures, Listing, Note, Section, Table
 from darkknowledge.report.groups import Group, Groups, said, told
 from darkknowledge.report.plot import Axis, Plot, linear, logarithmic
@@ -81,7 +81,7 @@ def _table(found: Groups) -> Table:
 
 def _row(found: Groups, group: Group) -> list[str]:
     errors, interval = summarise(error_rates(group.networks)), error_interval(group.networks)
-    scores = summarise([measure_calibration(one.answers.logits, one.answers.labels).nll for one in group.networks if one.answers])
+    scores = summarise([one.answers.calibration.nll for one in group.networks if one.answers])
     return [
         "student distilled" if group.kind == "distilled" else "student alone",
         *(visible(told(group.settings[name])) if name in group.settings else "–" for name in found.varied),

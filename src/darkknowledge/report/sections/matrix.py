@@ -20,6 +20,8 @@ MOST = 50
 """Classes in the drawings; of more the most confused ones."""
 PAIRS = 400
 """Rows in the table of pairs."""
+WIDTH = 310
+"""Pixels of a drawing of few classes: three of them stand side by side."""
 LEVELS = 7
 """Shades of a drawing."""
 
@@ -121,7 +123,7 @@ def _panel(name: str, panel: Tensor, names: Sequence[str], ends: Sequence[float]
     """A drawing of which each shade is one path: fifty classes have 2,500 cells."""
     count, key = len(names), 42
     margin = 14 + 6 * max(len(name_of(one, 11)) for one in names)
-    cell = round(max(6.0, min(27.0, 270 / count)) if count <= 20 else 11.0, 2)
+    cell = round(max(6.0, min(27.0, (WIDTH - margin) / count)) if count <= 20 else 11.0, 2)
     width, height = round(margin + cell * count + 6), round(22 + cell * count + margin + key)
     parts = [_cells(panel, level, ends, margin, cell) for level in range(-3 if ends[0] < 0 else 0, 4 if ends[0] < 0 else LEVELS)]
     base = 22 + cell * count

@@ -12,8 +12,6 @@ from darkknowledge.analysis import (
     Interval,
     Latency,
     gap_recovered,
-    measure_calibration,
-    measure_fidelity,
     paired_test,
     share_interval,
     summarise,
@@ -167,7 +165,7 @@ def _ends(interval: Interval | None) -> str:
 
 def _calibration(network: Network) -> tuple[float, float]:
     assert network.answers is not None
-    found = measure_calibration(network.answers.logits, network.answers.labels)
+    found = network.answers.calibration
     return found.nll, found.ece
 
 
@@ -176,7 +174,7 @@ def _agreement(story: Story, arm: Arm) -> str:
     if teacher is None or arm[0] == "teacher":
         return NOTHING if teacher is None else "–"
     answers = [network.answers for network in arm[2] if network.answers]
-    values = [100 * measure_fidelity(student=one.logits, teacher=teacher.logits, labels=one.labels).overall.at_1 for one in answers]
+    values = [100 * (one.first == teacher.first).double().mean().item() for one in answers]
     return spread(*_mean_sd(values), unit=PER_CENT)
 
 

@@ -20,6 +20,8 @@ LEAD = (
 NOT_TERMS = {"kind", "step", "epoch", "loss", "learning_rate", "validation_accuracy", "validation_nll"}
 WORDS = {"soft": "soft term: KL, nats", "hard": "hard term: cross-entropy, nats"}
 
+FEW_EPOCHS = 5
+
 Points = list[tuple[float, float]]
 
 
@@ -60,7 +62,10 @@ def _positive(value: Any) -> float | None:
 
 
 def _epochs(network: Network) -> list[Mapping[str, Any]]:
-    return [record for record in network.metrics if record.get("kind") == "epoch" and isinstance(record.get("epoch"), int | float)]
+    """The records of the epochs; of a short run those between them too."""
+    records = [record for record in network.metrics if isinstance(record.get("epoch"), int | float)]
+    epochs = [record for record in records if record.get("kind") == "epoch"]
+    return epochs if len(epochs) >= FEW_EPOCHS else records
 
 
 def _terms(networks: Sequence[Network]) -> list[str]:
