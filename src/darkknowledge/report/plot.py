@@ -44,13 +44,14 @@ def linear(label: str, values: Iterable[float], *, zero: bool = False, ticks: in
 
 
 def logarithmic(label: str, values: Iterable[float]) -> Axis:
-    """An axis for these positive values with ticks at 1, 2 and 5 times the powers of ten, or at the powers alone where those are many."""
+    """An axis for these positive values with ticks at 1, 2 and 5 times the powers of ten, or at some of the powers alone where those are many."""
     found = [value for value in values if value > 0 and math.isfinite(value)] or [1.0]
     low, high = min(found) / 1.15, max(found) * 1.15
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     marks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5) if low <= factor * 10.0**decade <= high]
     if len(marks) > 6:
-        marks = [mark for mark in marks if abs(math.log10(mark) - round(math.log10(mark))) < 1e-9]
+        powers = [mark for mark in marks if abs(math.log10(mark) - round(math.log10(mark))) < 1e-9]
+        marks = powers[:: -(-len(powers) // 7)]
     return Axis(label, low, high, [(mark, short(mark)) for mark in marks], log=True)
 
 

@@ -18,6 +18,8 @@ PICTURES = "pictures-test.safetensors"
 TEACHER = "teacher-test.safetensors"
 """A teacher's answers to the test split, beside those of the students that it taught."""
 
+LEAST, MOST = 0.01, 1e4
+"""Temperatures at which soft targets can be looked at."""
 USUAL_TEMPERATURE = 4.0
 """Where soft targets are looked at when no student was distilled at a temperature."""
 
@@ -106,7 +108,7 @@ class Story:
     def temperature(self) -> float:
         """At which the student was distilled."""
         found = setting(self.distilled[0].settings, "objective.temperature") if self.distilled else None
-        return float(found) if isinstance(found, int | float) and 0 < found < float("inf") else USUAL_TEMPERATURE
+        return float(found) if isinstance(found, int | float) and LEAST <= found <= MOST else USUAL_TEMPERATURE
 
     @property
     def arms(self) -> list[tuple[str, str, tuple[Network, ...]]]:
