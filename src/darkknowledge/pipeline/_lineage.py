@@ -54,8 +54,7 @@ def _training(run: RunFolder, config: Mapping[str, Any], record: Mapping[str, An
     recipe = config.get("training")
     found: dict[str, Any] = {"objective": record.get("objective")}
     found |= {name: getattr(objective, name) for name in ("temperature", "alpha", "hard_weight", "soft_weight")}
-    found |= {name: recipe.get(name) for name in ("epochs", "seed")} if isinstance(recipe, Mapping) else {}
-    found["steps"] = record.get("steps")
+    found["steps"], found["seed"] = record.get("steps"), recipe.get("seed") if isinstance(recipe, Mapping) else None
     found["teacher_fingerprints"] = record.get("teacher_fingerprints")
     found["transfer_set_fingerprint"] = None if run.transfer_set is None else run.transfer_set[1]
     found["data_fingerprint"] = record.get("data_fingerprint")
