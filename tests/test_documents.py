@@ -35,6 +35,7 @@ TINY = {
     "evaluate": ["cost=false"],  # which is looked at by tests/pipeline/test_evaluate.py
     "export": [],
     "predict": [],
+    "report": [],
     "list": [],
 }
 TESTED_ELSEWHERE = {

@@ -32,6 +32,8 @@ SHORT = ["model.hidden=[16]", "training.steps=2", "training.threads=1", "logging
         ("run experiment=null teacher=runs/teacher", ["teacher: runs/teacher"]),
         ("evaluate run=[runs/teacher,runs/ants_bees]", ["evaluate runs/teacher/model, runs/ants_bees/model on the test split"]),
         ("evaluate run=runs/teacher weights=best split=validation", ["evaluate runs/teacher/best on the validation split"]),
+        ("report runs=runs/teacher", ["the page of runs/teacher", "into runs/teacher/report.html"]),
+        ("report runs=[runs/teacher,runs/ants_bees]", ["the page of runs/teacher, runs/ants_bees", "runs/report.html"]),
         ("list", ["list the runs under runs"]),
     ],
 )
@@ -138,6 +140,8 @@ def test_the_comparison_is_printed_and_kept(dk: Program, tmp_path: Path, monkeyp
         assert word in done.out
     kept = json.loads(Path("whole/comparison.json").read_text())
     assert len(kept["alone"]) == len(kept["distilled"]) == 2
+    assert done.out.splitlines()[-1] == "page: whole/report.html"
+    assert "student distilled" in Path("whole/report.html").read_text(encoding="utf-8")
     assert f"{kept['teacher']['accuracy']['errors']} " in done.out
 
 

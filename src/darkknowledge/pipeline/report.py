@@ -59,7 +59,8 @@ def place(settings: ReportSettings) -> Path:
     Raises:
         UsageError: something else is there.
     """
-    path = settings.out or Path(commonpath([folder.absolute() for folder in settings.runs])) / PAGE
+    folders = settings.runs
+    path = settings.out or (folders[0] if len(folders) == 1 else Path(commonpath([folder.absolute() for folder in folders]))) / PAGE
     if path.is_dir() or (path.exists() and not _is_page(path)):
         raise UsageError(f"{path} is there, and is no page of ours", why="nobody's file is replaced", fix="choose another place with out=…")
     return path

@@ -80,7 +80,8 @@ def _reasons(opinions: Opinions) -> Iterator[tuple[Tensor, int, str]]:
     """For each reason the score (N,) of every example, −∞ where it does not apply, and how many to take."""
     first, labels = opinions.first, opinions.labels
     right = first.argmax(-1) == labels
-    torn = torch.where(right, _entropy(first), -torch.inf)
+    # The probability of the second class, rather than the entropy, which is greatest for pictures of nothing.
+    torn = torch.where(right, first.softmax(-1).topk(2).values[:, 1], -torch.inf)
     if first.shape[1] <= FEW_CLASSES:
         best = _largest(torn, 1)
         order = sorted(range(first.shape[1]), key=lambda label: bool(best) and label != int(labels[best[0]]))
