@@ -63,6 +63,7 @@ ELSEWHERE = {
     "transfer-replay": Elsewhere("benchmarks/transfer/replay.py DATA_ROOT MNIST_RUN CIFAR_ROOT CIFAR_RUN", "a teacher asked again"),
     "transfer-faults": Elsewhere("benchmarks/transfer/faults.py", "kills, flipped bits, full disks"),
     "transfer-students": Elsewhere("benchmarks/transfer/students.py TEACHER_RUN DATA_ROOT", "five students of one teacher, by dk distill"),
+    "export": Elsewhere("benchmarks/export/parity.py RUN…", "exported files beside their networks, and int8"),
     "own_images": Elsewhere("benchmarks/own_images/cut.py data/cifar10-jpeg photos", "README's example on real pictures"),
 }
 """Name to what is run by ``uv run python …``."""
