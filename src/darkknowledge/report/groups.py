@@ -38,7 +38,7 @@ class Groups:
 
     def label(self, group: Group) -> str:
         """What makes a group another than the others."""
-        values = [f"{said(name)} {told(group.settings[name])}" for name in self.varied if name in group.settings]
+        values = [f"{said(name)} {told(group.settings[name])}" for name in self.varied if group.settings.get(name) is not None]
         return ", ".join([{"alone": "alone", "distilled": "distilled"}[group.kind], *values])
 
 
@@ -63,7 +63,7 @@ def groups_of(found: Gathering) -> Groups | None:
 
 def said(name: str) -> str:
     """A setting in words."""
-    words = {"objective.alpha": "weight of the soft term", "data.fraction": "share of the data", "data.labelled": "share of the labels"}
+    words = {"objective.alpha": "soft weight", "data.fraction": "share of data", "data.labelled": "share of labels"}
     return words.get(name, name.rpartition(".")[2].replace("_", " "))
 
 

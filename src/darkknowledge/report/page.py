@@ -29,7 +29,7 @@ from darkknowledge.report.sections.provenance import provenance
 from darkknowledge.report.sections.size import size
 from darkknowledge.report.sections.training import training
 from darkknowledge.report.story import Story
-from darkknowledge.report.text import visible
+from darkknowledge.report.text import tight, visible
 
 BEGINNING = "<!DOCTYPE html>\n<!-- a page of darkknowledge -->\n"
 """How every page begins, so that no other file is taken for one."""
@@ -75,6 +75,7 @@ def render(title: str, subtitle: str, content: Sequence[Section]) -> str:
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.globals |= {"as_data": as_data, "marker": marker}
+    environment.filters["tight"] = tight
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 NOTHING = "n/a"
-PER_CENT = "\N{NO-BREAK SPACE}%"
 JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Unseen characters that write letters and pictures, and turn nothing around."""
 NULL = 0x2400
@@ -41,12 +40,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    r"""A share in [0, 1] in per cent.
+    """A share in [0, 1] in per cent.
 
     >>> share(0.0213)
-    '2.13\xa0%'
+    '2.13 %'
     """
-    return NOTHING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)}{PER_CENT}"
+    return NOTHING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)} %"
 
 
 def spread(mean: float, sd: float | None, digits: int = 2, unit: str = "") -> str:
@@ -61,6 +60,11 @@ def spread(mean: float, sd: float | None, digits: int = 2, unit: str = "") -> st
 def span(low: float, high: float, digits: int = 2, unit: str = "") -> str:
     """An interval."""
     return f"{number(low, digits)} to {number(high, digits)}{unit}"
+
+
+def tight(text: str) -> str:
+    """A text whose numbers are not torn from what they count at the end of a line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
 def plain(value: float) -> str:

@@ -14,7 +14,7 @@ from darkknowledge.report.groups import Group, Groups, said, told
 from darkknowledge.report.plot import Axis, Plot, linear, logarithmic
 from darkknowledge.report.sections.outcome import draw_interval, error_interval, error_rates
 from darkknowledge.report.sections.provenance import listing
-from darkknowledge.report.text import NOTHING, PER_CENT, number, plain, span, spread, visible
+from darkknowledge.report.text import NOTHING, number, plain, span, spread, visible
 
 MOST_ROWS = 60
 MOST_LINES = 6
@@ -36,7 +36,7 @@ def _forest(found: Groups) -> Section:
     best = min(found.groups, key=lambda group: _mean(group))
     lead = (
         f"{len(found.groups)} groups of {count} networks; a group is one choice of settings over its seeds. "
-        f"The least error on test, {_mean(best):.2f} %, has: {visible(found.label(best), 200)}. "
+        f"The least error on test, {_mean(best):.2f} %, has: {visible(found.label(best), 200)}. "
         "A setting that is chosen by this picture is chosen on the test split: choose it on validation, and read its test error once."
     )
     caption = (
@@ -60,10 +60,10 @@ def _rows(found: Groups, shown: Sequence[Group]) -> Markup:
     # A pair of seeds may have an interval as wide as the world; it is cut at three times the errors.
     limit = 3 * max(values)
     ends = [min(end, limit) for interval in intervals if interval for end in (interval.low, interval.high)]
-    labels = [visible(found.label(group), 52) for group in shown]
-    words = "; ".join(f"{label}: {_mean(group):.2f} %" for label, group in zip(labels, shown, strict=True))
+    labels = [visible(found.label(group), 60) for group in shown]
+    words = "; ".join(f"{label}: {_mean(group):.2f} %" for label, group in zip(labels, shown, strict=True))
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
-    left = min(330, 30 + 6 * max(map(len, labels)))
+    left = min(380, 30 + 6 * max(map(len, labels)))
     plot = Plot("", f"Error on test. {words}", across, Axis("", 0, len(shown), []), left + 460, 62 + 34 * len(shown), left)
     if found.teacher is not None and found.teacher.answers is not None:
         (rate,) = error_rates([found.teacher])
@@ -84,10 +84,10 @@ def _row(found: Groups, group: Group) -> list[str]:
     scores = summarise([one.answers.calibration.nll for one in group.networks if one.answers])
     return [
         "student distilled" if group.kind == "distilled" else "student alone",
-        *(visible(told(group.settings[name])) if name in group.settings else "–" for name in found.varied),
+        *("–" if group.settings.get(name) is None else visible(told(group.settings[name])) for name in found.varied),
         str(errors.n),
-        spread(errors.mean, errors.sd, unit=PER_CENT),
-        NOTHING if interval is None else span(interval.low, interval.high, unit=PER_CENT),
+        spread(errors.mean, errors.sd, unit=" %"),
+        NOTHING if interval is None else span(interval.low, interval.high, unit=" %"),
         number(scores.mean, 4) if scores.sd is None else spread(scores.mean, scores.sd, 4),
     ]
 
@@ -117,7 +117,7 @@ def _curve(found: Groups, name: str) -> tuple[Markup, str, list[tuple[str, str]]
     plot = Plot("", f"Error on test against {label}", across, down, 520, 320)
     for group in rest if len(rest) <= 2 else ():
         plot.rule((across.low, _mean(group)), (across.high, _mean(group)), f"line {group.kind}")
-        plot.text(across.high, _mean(group), f"student {group.kind}", anchor="end", shift=(0, -5), kind="tick")
+        plot.text(across.low, _mean(group), f"student {group.kind}", shift=(4, -5), kind="tick")
     legend = []
     for index, (words, points) in enumerate(list(lines.items())[:MOST_LINES]):
         kind = points[0][1].kind if len(lines) <= 2 and len({line[0][1].kind for line in lines.values()}) == len(lines) else f"series{index}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from darkknowledge.analysis import Agreement, Fidelity, mcnemar, measure_fidelity, summarise
 from darkknowledge.report.content import Section, Table, missing
 from darkknowledge.report.story import Answers, Network, Story
-from darkknowledge.report.text import NOTHING, PER_CENT, spread
+from darkknowledge.report.text import NOTHING, spread
 
 TITLE = "How closely the student follows"
 LEAD = (
@@ -30,10 +30,10 @@ def _agreements(teacher: Answers, students: Sequence[tuple[str, tuple[Network, .
     rows = []
     for label, part in (("on all pictures", "overall"), ("where the teacher is right", "teacher_right"), ("where it is wrong", "teacher_wrong")):
         parts = {name: [getattr(one, part) for one in measured] for name, measured in found.items()}
-        rows.append([f"agrees {label}", *(_spread([one.at_1 for one in known(ones)], 100, PER_CENT) for ones in parts.values())])
+        rows.append([f"agrees {label}", *(_spread([one.at_1 for one in known(ones)], 100, " %") for ones in parts.values())])
         rows.append([f"divergence {label}", *(_spread([one.kl for one in known(ones)], 1, " nats", 4) for ones in parts.values())])
     fives = [[one.overall.at_5 for one in measured if one.overall.at_5 is not None] for measured in found.values()]
-    rows.insert(1, ["teacher’s class is among its five", *(_spread(ones, 100, PER_CENT) for ones in fives)])
+    rows.insert(1, ["teacher’s class is among its five", *(_spread(ones, 100, " %") for ones in fives)])
     return Table("Agreement with the teacher, mean ± standard deviation over seeds", ["", *found], rows)
 
 
@@ -57,7 +57,7 @@ def _spread(values: Sequence[float], factor: float, unit: str, digits: int = 2) 
 def _outcomes(teacher: Answers, students: Sequence[tuple[str, tuple[Network, ...]]]) -> Table:
     """Who is right where: the first network of each kind."""
     firsts = [(name, networks[0].answers.right) for name, networks in students if networks[0].answers]
-    tests = [f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{mcnemar(right, teacher.right).p_value:.2g} for the {name}" for name, right in firsts]
+    tests = [f"p = {mcnemar(right, teacher.right).p_value:.2g} for the {name}" for name, right in firsts]
     rows = [
         [label, *(f"{int((chosen & side).sum()):,}" for _, right in firsts for side in (right, ~right))]
         for label, chosen in (("teacher right", teacher.right), ("teacher wrong", ~teacher.right))

@@ -100,7 +100,7 @@ def _lead(found: Sequence[tuple[str, Tensor]], story: Story) -> str:
     names = [visible(story.class_names[one], 30) for one in (row, column)]
     return (
         f"What the {name} knows beyond the right answer: to it {names[0]} looks most like {names[1]}, with "
-        f"{100 * float(means[row, column]):.2f} % of the soft target at temperature {plain(story.temperature)}. The labels say nothing of this."
+        f"{100 * float(means[row, column]):.2f} % of the soft target at temperature {plain(story.temperature)}. The labels say nothing of this."
     )
 
 

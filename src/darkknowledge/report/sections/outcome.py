@@ -19,7 +19,7 @@ from darkknowledge.analysis import (
 from darkknowledge.report.content import Block, Figures, Note, Section, Table
 from darkknowledge.report.plot import RIGHT, Axis, Plot, linear
 from darkknowledge.report.story import Network, Story
-from darkknowledge.report.text import NOTHING, PER_CENT, number, plain, span, spread
+from darkknowledge.report.text import NOTHING, number, plain, span, spread
 
 RUNTIMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 
@@ -67,8 +67,8 @@ def _headline(story: Story) -> str:
         return ""
     means = {kind: sum(rates) / len(rates) for kind, rates in arms.items()}
     verb = "fell" if means["distilled"] < means["alone"] else "rose" if means["distilled"] > means["alone"] else "stayed"
-    teacher = f"; the teacher’s is {means['teacher']:.2f} %" if "teacher" in means else ""
-    sentence = f"The student’s error {verb} from {means['alone']:.2f} % alone to {means['distilled']:.2f} % distilled{teacher}."
+    teacher = f"; the teacher’s is {means['teacher']:.2f} %" if "teacher" in means else ""
+    sentence = f"The student’s error {verb} from {means['alone']:.2f} % alone to {means['distilled']:.2f} % distilled{teacher}."
     return " ".join([sentence, *_gain(arms["alone"], arms["distilled"], story)])
 
 
@@ -89,8 +89,8 @@ def _gain(alone: Sequence[float], distilled: Sequence[float], story: Story) -> l
         return [sure]
     if gap.share is None:
         return [sure, "The share of the gap that was recovered is n/a: the gap between student and teacher may be nothing."]
-    ends = f" (95 % interval {100 * gap.interval.low:.0f} to {100 * gap.interval.high:.0f} %)" if gap.interval else ""
-    return [sure, f"That is {100 * gap.share:.0f} % of the gap to the teacher{ends}."]
+    ends = f" (95 % interval {100 * gap.interval.low:.0f} to {100 * gap.interval.high:.0f} %)" if gap.interval else ""
+    return [sure, f"That is {100 * gap.share:.0f} % of the gap to the teacher{ends}."]
 
 
 def _how_measured(story: Story) -> str:
@@ -108,7 +108,7 @@ def _errors(story: Story) -> Markup:
     values = [value for _, _, networks in story.arms for value in error_rates(networks)]
     ends = [end for interval in intervals if interval for end in (interval.low, interval.high)]
     rows = len(story.arms)
-    words = "; ".join(f"{name}: {', '.join(f'{rate:.2f} %' for rate in error_rates(networks))}" for _, name, networks in story.arms)
+    words = "; ".join(f"{name}: {', '.join(f'{rate:.2f} %' for rate in error_rates(networks))}" for _, name, networks in story.arms)
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
     plot = Plot("", f"Error on test. {words}", across, Axis("", 0, rows, []), 560, 62 + 46 * rows, 130)
     for row, ((kind, name, networks), interval) in enumerate(zip(story.arms, intervals, strict=True)):
@@ -126,7 +126,7 @@ def draw_interval(plot: Plot, height: float, kind: str, name: str, rates: Sequen
     plot.point(mean, height, kind, size=6)
     plot.text(plot.x.low, height, name, anchor="end", shift=(-10, 4))
     beside = plot.at(mean, height)[0] > plot.width - RIGHT - 60
-    plot.text(mean, height, f"{mean:.2f} %", anchor="end" if beside else "start", shift=(0, -11), kind="value")
+    plot.text(mean, height, f"{mean:.2f} %", anchor="end" if beside else "start", shift=(0, -11), kind="value")
 
 
 Row = tuple[str, Callable[[Arm], str]]
@@ -135,11 +135,11 @@ Row = tuple[str, Callable[[Arm], str]]
 def _table(story: Story) -> tuple[list[str], list[list[str]]]:
     arms = story.arms
     rows: list[Row] = [
-        ("error", lambda arm: spread(*_mean_sd(error_rates(arm[2])), unit=PER_CENT)),
+        ("error", lambda arm: spread(*_mean_sd(error_rates(arm[2])), unit=" %")),
         ("95 % interval", lambda arm: _ends(error_interval(arm[2]))),
         ("errors", lambda arm: _errors_of([one.answers.errors for one in arm[2] if one.answers])),
         ("negative log-likelihood, nats", lambda arm: spread(*_mean_sd([_calibration(one)[0] for one in arm[2]]), digits=4)),
-        ("calibration error (ECE)", lambda arm: spread(*_mean_sd([100 * _calibration(one)[1] for one in arm[2]]), unit=PER_CENT)),
+        ("calibration error (ECE)", lambda arm: spread(*_mean_sd([100 * _calibration(one)[1] for one in arm[2]]), unit=" %")),
         ("agrees with the teacher", lambda arm: _agreement(story, arm)),
         ("parameters", lambda arm: _of_cost(arm, lambda cost: f"{cost.parameters:,}")),
         ("multiply-adds for a picture", lambda arm: _of_cost(arm, lambda cost: f"{cost.macs:,}")),
@@ -160,7 +160,7 @@ def _mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _ends(interval: Interval | None) -> str:
-    return NOTHING if interval is None else span(interval.low, interval.high, unit=PER_CENT)
+    return NOTHING if interval is None else span(interval.low, interval.high, unit=" %")
 
 
 def _calibration(network: Network) -> tuple[float, float]:
@@ -175,7 +175,7 @@ def _agreement(story: Story, arm: Arm) -> str:
         return NOTHING if teacher is None else "–"
     answers = [network.answers for network in arm[2] if network.answers]
     values = [100 * (one.first == teacher.first).double().mean().item() for one in answers]
-    return spread(*_mean_sd(values), unit=PER_CENT)
+    return spread(*_mean_sd(values), unit=" %")
 
 
 def cost_of(arm: Arm) -> Cost | None:
