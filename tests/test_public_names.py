@@ -75,7 +75,6 @@ ROOMS = [
     "training",
     "analysis",
     "export",
-    "figure",
     "pipeline",
     "cli",
     "runs",

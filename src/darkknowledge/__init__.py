@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from darkknowledge.pipeline.distill import distill
     from darkknowledge.pipeline.distill_several import distill_several
     from darkknowledge.pipeline.evaluate import evaluate
-    from darkknowledge.pipeline.figure import figure
     from darkknowledge.pipeline.export import Exported, export_run
     from darkknowledge.pipeline.figure import figure
     from darkknowledge.pipeline.list import list_runs
@@ -51,7 +50,6 @@ _HOME = {
     "distill": "pipeline.distill",
     "distill_several": "pipeline.distill_several",
     "evaluate": "pipeline.evaluate",
-    "figure": "pipeline.figure",
     "export_run": "pipeline.export",
     "figure": "pipeline.figure",
     "list_runs": "pipeline.list",
@@ -82,7 +80,6 @@ __all__ = [
     "distill",
     "distill_several",
     "evaluate",
-    "figure",
     "export_run",
     "figure",
     "list_runs",

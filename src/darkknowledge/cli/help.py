@@ -8,8 +8,6 @@ from pathlib import Path
 
 from darkknowledge.report.figure import CHOICES
 
-from darkknowledge.report.figure import CHOICES
-
 CONF = Path(__file__).parents[1] / "conf"
 
 
@@ -25,16 +23,12 @@ class Stage:
     """Keys whose values may be given without their names, in this order."""
     listed: tuple[str, ...] = ()
     """Lines on what the first of them may be."""
-    listed: tuple[str, ...] = ()
-    """Lines on what the first of them may be."""
 
     def help(self) -> str:
         """The page for ``dk STAGE --help``: the keys come from the YAML itself."""
         lines = [f"dk {self.name}: {self.summary}", "", f"  dk {self.example}", ""]
         if self.choices:
             lines += ["Choices (key=NAME):", *(f"  {key:<14} {', '.join(_names(key))}" for key in self.choices), ""]
-        if self.listed:
-            lines += [f"{self.words[0].upper()} is one of:", *(f"  {line}" for line in self.listed), ""]
         if self.listed:
             lines += [f"{self.words[0].upper()} is one of:", *(f"  {line}" for line in self.listed), ""]
         keys = (CONF / f"{self.name}.yaml").read_text(encoding="utf-8").splitlines()
@@ -62,8 +56,6 @@ _RUN_CHOICES = ("experiment", "data", "student", "teacher.model", "objective")
 
 FIGURES = tuple(f"{name:<15} {choice.summary} ({choice.runs})" for name, choice in CHOICES.items())
 
-FIGURES = tuple(f"{name:<15} {choice.summary} ({choice.runs})" for name, choice in CHOICES.items())
-
 STAGES = {
     stage.name: stage
     for stage in (
@@ -80,7 +72,6 @@ STAGES = {
         Stage("predict", "what a saved network says to pictures.", "predict model=runs/student/export input=seven.png"),
         Stage("report", "the page of finished runs: what came out, and what was learned.", "report runs=runs/a"),
         Stage("list", "the runs under a folder.", "list root=runs"),
-        Stage("figure", "a picture of the theory, or of what runs have learned.", "figure softmax out=softmax.svg", words=("name",), listed=FIGURES),
         Stage("figure", "a picture of the theory, or of what runs have learned.", "figure softmax out=softmax.svg", words=("name",), listed=FIGURES),
     )
 }

@@ -15,7 +15,6 @@ from darkknowledge.pipeline.settings import (
     EvaluateSettings,
     ExportSettings,
     FigureSettings,
-    FigureSettings,
     ListSettings,
     PredictSettings,
     RecordSettings,
@@ -65,9 +64,6 @@ def plan(stage: str, settings: BaseModel) -> str:
             lines = [f"the page of {', '.join(map(str, settings.runs))}", f"into {place(settings)}"]
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
-        case FigureSettings():
-            runs = [str(open_run(path, finished=settings.name != "curves").path) for path in settings.run]
-            lines = [f"draw {settings.name} of {', '.join(runs) or 'two small networks on digits'}", f"into {settings.path}"]
         case FigureSettings():
             runs = [str(open_run(path, finished=settings.name != "curves").path) for path in settings.run]
             lines = [f"draw {settings.name} of {', '.join(runs) or 'two small networks on digits'}", f"into {settings.path}"]

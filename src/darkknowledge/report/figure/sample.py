@@ -50,8 +50,9 @@ def show_picture(panel: Axes, found: Sample | None) -> None:
 def _bars(panels: Sequence[Axes], found: Sample, logits: Tensor, temperatures: Sequence[float], *, titled: bool) -> None:
     indices, names = found.shown()
     every = probabilities(logits, temperatures)[:, indices].tolist()
+    tones = colours(next(iter(found.logits.values())), indices)  # a class has one colour in every row
     for panel, temperature, values in zip(panels, temperatures, every, strict=True):
-        panel.barh(range(len(names)), values, color=colours(logits, indices), height=0.75)
+        panel.barh(range(len(names)), values, color=tones, height=0.75)
         panel.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.6))
         panel.set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
         panel.set_yticks(range(len(names)), labels=names if panel is panels[0] else [""] * len(names))

@@ -24,7 +24,8 @@ def temperature(found: Mapping[str, Line]) -> Figure:
     lines(panel, found)
     panel.set(xscale="log", xlabel="temperature", ylabel="errors (%)")
     ticks(panel.xaxis, sorted({place for values in found.values() for place in values}))
-    panel.legend()
+    if len(found) > 1:
+        panel.legend()
     return figure
 
 
