@@ -23,8 +23,8 @@ from darkknowledge.errors import UsageError
 from darkknowledge.report.choosing import Opinions, disagreements, instructive
 from darkknowledge.report.gather import gather, one_story
 from darkknowledge.report.page import as_data
+from darkknowledge.report.picture import data_uri, thumbnail
 from darkknowledge.report.plot import linear, logarithmic
-from darkknowledge.report.png import data_uri, thumbnail
 from darkknowledge.report.sections.matrix import clustered, mean_soft_targets
 from darkknowledge.report.sections.training import unweighted
 from darkknowledge.report.story import Network

@@ -10,7 +10,7 @@ from safetensors.torch import save as to_safetensors
 from darkknowledge.contract import Examples
 from darkknowledge.pipeline._measuring import Answers
 from darkknowledge.report.choosing import Opinions, worth_a_picture
-from darkknowledge.report.png import thumbnail
+from darkknowledge.report.picture import thumbnail
 from darkknowledge.report.story import PICTURES, TEACHER
 from darkknowledge.runs.files import Written, write_bytes
 

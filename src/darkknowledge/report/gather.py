@@ -165,8 +165,8 @@ def one_story(found: Gathering, *, title: str) -> Story:
         class_names=names if len(names) == classes else tuple(map(str, range(classes))),
         teacher=teacher,
         teachers=(*teachers, *own),
-        alone=tuple(alone),
-        distilled=tuple(distilled),
+        alone=tuple(sorted(alone, key=_by_seed)),
+        distilled=tuple(sorted(distilled, key=_by_seed)),
         average=str(next((setting(network.settings, "teacher.average") for network in distilled), None) or "probability"),
         pictures=found.pictures,
         notes=tuple(dict.fromkeys(found.notes)),
@@ -184,6 +184,10 @@ def _same(answers: Answers, reference: Answers | None) -> bool:
     return reference is None or (
         answers.logits.shape == reference.logits.shape and answers.ids.equal(reference.ids) and answers.labels.equal(reference.labels)
     )
+
+
+def _by_seed(network: Network) -> int:
+    return -1 if network.seed is None else network.seed
 
 
 def _data(network: Network) -> str:

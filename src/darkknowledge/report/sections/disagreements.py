@@ -9,7 +9,7 @@ from torch import Tensor
 from darkknowledge.contract import IGNORED
 from darkknowledge.report.choosing import disagreements as choose
 from darkknowledge.report.content import Note, Section, Special, missing
-from darkknowledge.report.png import data_uri
+from darkknowledge.report.picture import data_uri
 from darkknowledge.report.sections.explorer import opinions_of, with_picture
 from darkknowledge.report.story import Story
 from darkknowledge.report.text import number, visible

@@ -17,8 +17,8 @@ from torch import Tensor
 from darkknowledge.contract import IGNORED, Output
 from darkknowledge.report.choosing import Opinions, instructive
 from darkknowledge.report.content import Section, Special, missing
+from darkknowledge.report.picture import data_uri
 from darkknowledge.report.plot import BOTTOM, LEFT, RIGHT, TOP, Axis, Plot
-from darkknowledge.report.png import data_uri
 from darkknowledge.report.story import Answers, Story
 from darkknowledge.report.text import number, visible
 

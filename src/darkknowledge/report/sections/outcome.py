@@ -55,10 +55,16 @@ def error_interval(networks: Sequence[Network]) -> Interval | None:
 def gap_of(story: Story) -> GapRecovered | None:
     """The share of the gap, where teacher, student alone and student distilled were measured with the same seeds."""
     arms = {kind: networks for kind, _, networks in story.arms}
-    if len(arms) < 3 or len(arms["alone"]) != len(arms["distilled"]):
+    if len(arms) < 3 or not paired(story):
         return None
     errors = {kind: [float(network.answers.errors) for network in networks if network.answers] for kind, networks in arms.items()}
     return gap_recovered(student_alone=errors["alone"], distilled=errors["distilled"], teacher=errors["teacher"])
+
+
+def paired(story: Story) -> bool:
+    """Whether the students alone and those distilled have the same seeds, in the same order."""
+    seeds = {kind: [network.seed for network in networks] for kind, _, networks in story.arms}
+    return seeds.get("alone") == seeds.get("distilled")
 
 
 def _headline(story: Story) -> str:
@@ -73,8 +79,8 @@ def _headline(story: Story) -> str:
 
 
 def _gain(alone: Sequence[float], distilled: Sequence[float], story: Story) -> list[str]:
-    if len(alone) != len(distilled):
-        return []
+    if not paired(story):
+        return ["Their seeds are not the same, so the difference is not tested."]
     test = paired_test(alone, distilled)
     seeds = f"{test.n} seed{'s'[: test.n != 1]}"
     if test.interval is None:
