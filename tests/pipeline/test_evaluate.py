@@ -47,7 +47,7 @@ def test_accuracy_and_calibration_are_those_of_scikit_learn(student: Path, evalu
     _, labels, logits = answers(student)
     p = softmax(logits, axis=1)
     kept = read_checked(student / "evaluation-test.json")
-    assert set(kept.pop("files")) == {"answers-test.safetensors"}
+    assert set(kept.pop("files")) == {"answers-test.safetensors", "teacher-test.safetensors", "pictures-test.safetensors"}
     assert kept == json.loads(json.dumps(evaluations[0].to_dict()))
     assert kept["accuracy"]["top1"] == pytest.approx(sklearn.metrics.accuracy_score(labels, p.argmax(1)))
     assert kept["accuracy"]["errors"] == (p.argmax(1) != labels).sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from darkknowledge.contract import Batch
 from darkknowledge.data import _idx, load
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.runs.checked_json import read_checked
+from darkknowledge.runs.files import Written
 from darkknowledge.runs.folder import open_run
 from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
@@ -104,7 +105,10 @@ def test_the_students_end_apart(compared: Comparison) -> None:
 
 def test_the_comparison_counts_what_the_answers_say(compared: Comparison) -> None:
     kept = read_checked(compared.path / "comparison.json")
+    files = kept.pop("files")
     assert kept == json.loads(json.dumps(compared.to_dict()))
+    for name in ("teacher-test.safetensors", "pictures-test.safetensors"):
+        assert files[name] == asdict(Written.of(compared.path / name))
     right: dict[str, list[np.ndarray]] = {"alone": [], "distilled": []}
     for arm, rows in right.items():
         for index in range(SEEDS):

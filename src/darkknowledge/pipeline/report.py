@@ -77,5 +77,5 @@ def make_page(folder: Path, logging: LoggingSettings, tell: Report) -> None:
     """The page at the end of a run, which has its results whether or not they can be drawn."""
     try:
         report_from(ReportSettings(runs=(folder,), logging=logging), report=tell)
-    except DarkKnowledgeError as error:
-        tell(f"no page: {error}")
+    except Exception as error:  # whatever it is, it is no fault of the run, which may have taken days
+        tell(f"no page: {error if isinstance(error, DarkKnowledgeError) else repr(error)}")

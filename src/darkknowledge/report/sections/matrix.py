@@ -48,7 +48,7 @@ def matrix(story: Story) -> Section:
     caption = (
         f"Mean probability in per cent of each wrong class (across) for the pictures of each true class (down), at temperature "
         f"{plain(story.temperature)}. "
-        "The diagonal, the right answer, is left out; classes that resemble each other stand together."
+        "The diagonal, the right answer, is left out; classes that resemble each other stand together. Shades begin at the numbers under them."
     )
     if len(story.class_names) > MOST:
         caption += f" Shown are the {MOST} most confused of {len(story.class_names):,} classes; the table below finds the others."
@@ -171,7 +171,8 @@ def _key(ends: Sequence[float], left: float, top: float, width: float) -> Markup
     marks = []
     for index, (level, end) in enumerate(zip(levels, ends, strict=True)):
         x = round(left + index * step, 1)
-        words = plain(100 * end)
+        # Of differences the largest on either side: there is no room for six.
+        words = plain(100 * end) if ends[0] >= 0 or abs(level) == len(ends) // 2 else ""
         marks.append(Markup(form).format(_shade(level, ends), x, top, round(step - 1, 1), round(x + step / 2, 1), top + 21, words))
     return Markup("").join(marks)
 

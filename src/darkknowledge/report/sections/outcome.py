@@ -95,8 +95,8 @@ def _gain(alone: Sequence[float], distilled: Sequence[float], story: Story) -> l
         return [sure]
     if gap.share is None:
         return [sure, "The share of the gap that was recovered is n/a: the gap between student and teacher may be nothing."]
-    ends = f" (95 % interval {100 * gap.interval.low:.0f} to {100 * gap.interval.high:.0f} %)" if gap.interval else ""
-    return [sure, f"That is {100 * gap.share:.0f} % of the gap to the teacher{ends}."]
+    ends = f" (95 % interval {span(100 * gap.interval.low, 100 * gap.interval.high, 0)} %)" if gap.interval else ""
+    return [sure, f"That is {number(100 * gap.share, 0)} % of the gap to the teacher{ends}."]
 
 
 def _how_measured(story: Story) -> str:
