@@ -189,3 +189,25 @@ def test_a_run_of_several_networks_is_no_run_to_export(tmp_path: Path, student: 
     with pytest.raises(IntegrityError, match=r"model\.safetensors is not the file that was written"):
         darkknowledge.export_run(tmp_path / "run", out=tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+def test_the_ranges_of_eight_bits_come_from_training_pictures_alone(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    honest = export_room.to_int8
+
+    def looked_at(data: bytes, description: Any, batches: Any) -> bytes:
+        seen.extend(kept := list(batches))
+        return honest(data, description, kept)
+
+    monkeypatch.setattr(export_room, "to_int8", looked_at)
+    darkknowledge.export_run(student, "int8", out=tmp_path / "export", calibration=100)
+    data = load("digits")
+    own, others = (
+        {tuple(row.tolist()) for row in next(iter(part.batches(torch.arange(len(part)), batch_size=5_000, views=None))).inputs.flatten(1)}
+        for part in (data.train, data.open_test())
+    )
+    found = {tuple(row.tolist()) for row in torch.cat(seen).flatten(1)}
+    assert len(found) == sum(map(len, seen)) == 100
+    assert found <= own - others
+    assert {path.name for path in (tmp_path / "export").iterdir()} >= {"model-int8.onnx"}
+    assert not (tmp_path / "export" / "model.onnx").exists(), "it was not asked for"
