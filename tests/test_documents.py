@@ -8,7 +8,6 @@ import re
 import shlex
 import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,14 @@ import torch
 from PIL import Image
 
 from darkknowledge.cli.main import main
+from darkknowledge.model import build
 from darkknowledge.randomness import view_of
+from darkknowledge.report.figure import softmax
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FIRST = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("quickstart.md", "howto.md", "concepts.md"))]
+"""A newcomer begins with these; what they make is used by the other pages."""
+PAGES = [*FIRST, ROOT / "CONTRIBUTING.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST)]
 FEW = "data.validation=0.2"
 """Of the little that there is, where the settings of MNIST and CIFAR-10 take 5,000."""
 TINY = {
@@ -37,8 +40,12 @@ TINY = {
     "predict": [],
     "report": [],
     "list": [],
+    "figure": [],
 }
+FETCHING = {"data.download=true", "model.pretrained=true"}
+"""The files are there, and nothing may be fetched here."""
 TESTED_ELSEWHERE = {
+    "uv run sphinx-build -W docs docs/_build": "tests/test_pages.py",
     "uv run pytest": "this suite",
     "uv run ruff format .": ".ci/run",
     ".ci/run": "continuous integration",
@@ -54,10 +61,10 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def commands() -> Iterator[str]:
-    for page in PAGES:
-        for block in blocks(page, "console"):
-            yield from (re.sub(r"\s+#.*", "", line) for line in block.splitlines() if line)
+def commands() -> list[str]:
+    """Each once, where it is first."""
+    lines = (line for page in PAGES for block in blocks(page, "console") for line in block.splitlines() if line)
+    return list(dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in lines))
 
 
 def own_files() -> dict[str, str]:
@@ -103,12 +110,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 Image.fromarray(picture(generator, 80, 3)).save(place / f"{row}.jpg")
     for name, text in own_files().items():
         (folder / name).write_text(text, encoding="utf-8")
+    theirs = build("cifar_resnet", num_classes=2, input_shape=(3, 64, 64), mean=(0.5,) * 3, std=(0.5,) * 3, depth=8)
+    torch.save(theirs.body.state_dict(), folder / "theirs.pth")
     torch.save({"1.weight": torch.randn(2, 3 * 16 * 16) / 30, "1.bias": torch.zeros(2)}, folder / "mine.pth")
     return folder
 
 
 def test_every_command_is_known() -> None:
-    found = list(commands())
+    found = commands()
     assert "uv run dk run" in found
     assert "uv run pytest" in found
     assert all(command in TESTED_ELSEWHERE or command.startswith("uv run dk ") for command in found), found
@@ -118,14 +127,14 @@ def test_every_command_is_known() -> None:
 def test_every_dk_command_runs_in_order(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(workplace)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(softmax, "STEPS", 2)  # of the GIF; how it moves, tests/report/figure says
     for name in own_files():
         monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
     for command in commands():
         if command in TESTED_ELSEWHERE:
             continue
         words = shlex.split(command)[3:]
-        # The files are there, and nothing may be fetched here.
-        words = [word for word in words if word != "data.download=true"]
+        words = [word for word in words if word not in FETCHING]
         assert main([*words, *TINY[words[0]]]) == 0, f"{command}\n{capsys.readouterr().err}"
     assert "student distilled" in capsys.readouterr().out
     for name in own_files():  # other tests have modules of these names too

@@ -82,7 +82,10 @@ def test_the_example_that_is_chosen_is_the_most_ambiguous_one_that_is_answered_r
 
 
 def test_errors_are_sorted_by_temperature_and_by_what_else_differs(world: Path) -> None:
-    found = by_temperature(settings("temperature", world / "student-2", world / "student-8"))
+    (world / "grid").mkdir()
+    for name in ("student-2", "student-8"):
+        shutil.copytree(world / name, world / "grid" / name)
+    found = by_temperature(settings("temperature", world / "grid"))
     wanted = {}
     for temperature in (2.0, 8.0):
         kept = load_file(world / f"student-{temperature:g}" / "answers-test.safetensors")

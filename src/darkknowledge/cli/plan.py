@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from darkknowledge.pipeline._drawable import runs_of
 from darkknowledge.pipeline._folders import folder_to_resume
 from darkknowledge.pipeline._materials import build_objective, model_folder, require_teacher
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
@@ -65,7 +66,7 @@ def plan(stage: str, settings: BaseModel) -> str:
         case ListSettings():
             lines = [f"list the runs under {settings.root}"]
         case FigureSettings():
-            runs = [str(open_run(path, finished=settings.name != "curves").path) for path in settings.run]
+            runs = [str(run.path) for run in runs_of(settings, finished=settings.name != "curves")]
             lines = [f"draw {settings.name} of {', '.join(runs) or 'two small networks on digits'}", f"into {settings.path}"]
         case _:
             raise AssertionError(stage)

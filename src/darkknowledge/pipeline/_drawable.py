@@ -20,8 +20,9 @@ from darkknowledge.pipeline._reopening import require_same_data, settings_of_dat
 from darkknowledge.pipeline.settings import FigureSettings, TrainSettings
 from darkknowledge.pipeline.train import train_from
 from darkknowledge.report.answers import KeptAnswers, read_answers
+from darkknowledge.report.figure import CHOICES as FIGURES
 from darkknowledge.report.figure._sample import Sample
-from darkknowledge.runs.folder import RunFolder, open_run
+from darkknowledge.runs.folder import RunFolder, list_runs, open_run
 from darkknowledge.teacher import Frozen
 from darkknowledge.training.metric_files import read_records
 from darkknowledge.training.recipe import Recipe
@@ -77,7 +78,7 @@ def answered(settings: FigureSettings, *, pictures: bool = False, report: Report
         UsageError: a run was never measured on the split.
         IntegrityError: the runs did not answer the same examples.
     """
-    runs = [open_run(path) for path in settings.run]
+    runs = runs_of(settings)
     found = {name: read_answers(run.path, split=settings.split) for name, run in zip(short_names(runs), runs, strict=True)}
     first = next(iter(found.values()))
     for run, own in zip(runs, found.values(), strict=True):
@@ -95,6 +96,13 @@ def _examples(run: RunFolder, settings: FigureSettings, report: Report) -> Examp
     except DarkKnowledgeError as error:
         report(f"no picture: {error.what}")
         return None
+
+
+def runs_of(settings: FigureSettings, *, finished: bool = True) -> list[RunFolder]:
+    """The runs that the settings name; where any number may be, a folder of runs, such as that of a grid, stands for all of them."""
+    folders = {path: [run.path for run in list_runs(path)] for path in settings.run if FIGURES[settings.name].most is None}
+    paths = [each for path in settings.run for each in ([path] if (path / "run.json").is_file() else folders.get(path) or [path])]
+    return [open_run(path, finished=finished) for path in paths]
 
 
 def short_names(runs: Sequence[RunFolder]) -> list[str]:
@@ -131,7 +139,7 @@ def records(settings: FigureSettings) -> dict[str, list[dict[str, Any]]]:
     Raises:
         UsageError: a run has none.
     """
-    runs = [open_run(path, finished=False) for path in settings.run]
+    runs = runs_of(settings, finished=False)
     found = {name: read_records(run.path / "metrics.jsonl") for name, run in zip(short_names(runs), runs, strict=True)}
     for run, lines in zip(runs, found.values(), strict=True):
         if not any(line.get("kind") == "epoch" for line in lines):
@@ -146,10 +154,11 @@ def by_temperature(settings: FigureSettings) -> dict[str, dict[float, list[float
         UsageError: a run has no temperature, or was never measured on the split.
     """
     found: dict[str, dict[float, list[float]]] = {}
-    kinds = [_kind(open_run(path)) for path in settings.run]
+    runs = runs_of(settings)
+    kinds = [_kind(run) for run in runs]
     differing = {key for key in set().union(*(kind for kind, _ in kinds)) if len({str(kind.get(key)) for kind, _ in kinds}) > 1}
-    for path, (kind, temperature) in zip(settings.run, kinds, strict=True):
-        kept = read_answers(path, split=settings.split)
+    for run, (kind, temperature) in zip(runs, kinds, strict=True):
+        kept = read_answers(run.path, split=settings.split)
         known = kept.labels >= 0
         errors = 100 * float((kept.logits.argmax(-1) != kept.labels)[known].double().mean())
         name = ", ".join(f"{key} = {kind.get(key)}" for key in sorted(differing)) or "students"

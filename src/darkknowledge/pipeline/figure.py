@@ -35,8 +35,8 @@ def figure(
 
     Args:
         name: of `darkknowledge.report.figure.CHOICES`.
-        run: finished runs, measured by ``evaluate`` where the figure shows answers. Without any, the theory is drawn of two small networks that are
-            trained on the digits in a moment.
+        run: finished runs, or a folder of them, measured by ``evaluate`` where the figure shows answers. Without any, the theory is drawn of two
+            small networks that are trained on the digits in a moment.
         out: the file, whose suffix is its format (.svg, .pdf, .png, and .gif for ``softmax``); by default the name with .svg.
         split: whose answers are drawn, ``test`` or ``validation``.
         sample: the example that is shown, by its number in the split from 0; by default the most ambiguous of those that are answered rightly.
