@@ -24,11 +24,15 @@ RULES = {
     "resolves what a configuration asks for": (r"omegaconf\.OmegaConf\.(load|register\w*|legacy_register\w*)$", ()),
     "unpacks to disk": (r"shutil\.unpack_archive|(\w+\.)*(extractall|extract)$", ()),
     "opens a connection": (r"(urllib(?!\.parse|3)|http|ssl|ftplib|smtplib|telnetlib|xmlrpc|asyncio)\b|socket\.(?!gethostname$)", (DOWNLOADS,)),
-    "fetches with a library": (r"(requests|httpx|aiohttp|urllib3|fsspec|huggingface_hub|torch\.hub|webbrowser)\b", ()),
+    "fetches with a library": (r"(requests|httpx|aiohttp|urllib3|fsspec|huggingface_hub|torch\.hub|webbrowser)\b", ("export/_libraries.py",)),
+    "lets PyTorch read a program": (r"torch\.export\.(load|pt2_archive)|torch\._inductor\.(package|aoti_load)", ("export/_torch_export.py",)),
     "imports by name": (
         r"importlib\.(import_module|__import__|machinery|util\.(module_from_spec|spec_from))|(\w+\.)*(exec_module|load_module)$",
         (
-            *(f"{room}/__init__.py" for room in (".", "analysis", "data", "model", "objective", "teacher", "training", "transfer", "transfer/codec")),
+            *(
+                f"{room}/__init__.py"
+                for room in (".", "analysis", "data", "export", "model", "objective", "teacher", "training", "transfer", "transfer/codec")
+            ),
             *("data/_load.py", "data/_plugin.py", "model/_build.py", "model/_plugin.py", "objective/_build.py"),
         ),
     ),
@@ -179,6 +183,7 @@ from urllib.request import urlopen
 import http.client
 import socket; socket.create_connection(place)
 import huggingface_hub
+torch.export.load(path)
 importlib.import_module(name)
 from importlib import import_module
 spec.loader.exec_module(module)

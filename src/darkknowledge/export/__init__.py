@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from darkknowledge.export._hub import push as push
     from darkknowledge.export._hub import require_hub as require_hub
     from darkknowledge.export._int8 import to_int8 as to_int8
-    from darkknowledge.export._libraries import require as require
+    from darkknowledge.export._libraries import require_onnx as require_onnx
     from darkknowledge.export._onnx import to_onnx as to_onnx
     from darkknowledge.export._onnx_model import OnnxModel as OnnxModel
     from darkknowledge.export._parity import TOLERANCE as TOLERANCE
@@ -35,8 +35,8 @@ _HOME = {
     "compare": "_parity",
     "push": "_hub",
     "read_torch_export": "_torch_export",
-    "require": "_libraries",
     "require_hub": "_hub",
+    "require_onnx": "_libraries",
     "to_int8": "_int8",
     "to_onnx": "_onnx",
     "to_torch_export": "_torch_export",
@@ -52,8 +52,8 @@ __all__ = [
     "compare",
     "push",
     "read_torch_export",
-    "require",
     "require_hub",
+    "require_onnx",
     "to_int8",
     "to_onnx",
     "to_torch_export",

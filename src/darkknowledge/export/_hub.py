@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkknowledge.errors import ResourceError, UsageError
-from darkknowledge.export._libraries import library
+from darkknowledge.export._libraries import hub
 
 
 def require_hub() -> None:
@@ -16,7 +16,7 @@ def require_hub() -> None:
         ResourceError: huggingface_hub is not installed.
         UsageError: there is no token.
     """
-    if library("huggingface_hub").get_token() is None:
+    if hub().get_token() is None:
         raise UsageError(
             "there is no token of the Hugging Face Hub here", where="push_to", fix="hf auth login, or set HF_TOKEN; without push_to nothing is sent"
         )
@@ -30,7 +30,7 @@ def push(folder: Path, repository: str, *, api: Any = None) -> str:
     Raises:
         ResourceError: huggingface_hub is not installed, or the Hub cannot be reached or refuses.
     """
-    api = library("huggingface_hub").HfApi() if api is None else api
+    api = hub().HfApi() if api is None else api
     try:
         address = api.create_repo(repository, private=True, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="A network exported by darkknowledge")

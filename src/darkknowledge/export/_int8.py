@@ -14,7 +14,7 @@ from torch import Tensor
 
 from darkknowledge.errors import UsageError
 from darkknowledge.export._description import Description
-from darkknowledge.export._libraries import library, require
+from darkknowledge.export._libraries import onnx, quantization
 from darkknowledge.export._onnx import INPUT, finished
 
 WORDS = "int8 (QDQ, symmetric weights a channel, ranges of activations by minimum and maximum)"
@@ -28,27 +28,26 @@ def to_int8(data: bytes, description: Description, batches: Iterable[Tensor]) ->
         ResourceError: onnx or onnxruntime is not installed.
         UsageError: the quantiser cannot handle the network.
     """
-    require("onnx", "onnxruntime")
-    quantization = library("onnxruntime.quantization")
+    quantizer, load = quantization(), onnx().load_model_from_string
     with tempfile.TemporaryDirectory() as folder, _quiet():
         whole, prepared, small = (Path(folder) / name for name in ("whole.onnx", "prepared.onnx", "small.onnx"))
         whole.write_bytes(data)
         try:
-            quantization.quant_pre_process(str(whole), str(prepared))
-            quantization.quantize_static(
+            quantizer.quant_pre_process(str(whole), str(prepared))
+            quantizer.quantize_static(
                 str(prepared),
                 str(small),
                 _Reader(batches),
-                quant_format=quantization.QuantFormat.QDQ,
+                quant_format=quantizer.QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=quantization.QuantType.QInt8,
-                weight_type=quantization.QuantType.QInt8,
+                activation_type=quantizer.QuantType.QInt8,
+                weight_type=quantizer.QuantType.QInt8,
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )
         except Exception as error:  # the quantiser raises whatever it meets in a graph
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UsageError(f"ONNX Runtime cannot quantise the network: {reason}", fix="export format=onnx") from error
-        return finished(library("onnx").load_model_from_string(small.read_bytes()), description)
+        return finished(load(small.read_bytes()), description)
 
 
 class _Reader:

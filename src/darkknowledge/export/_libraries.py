@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from darkknowledge.errors import ResourceError
-
-EXTRAS = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export", "huggingface_hub": "hub"}
-"""Library to the extra of this package that installs it."""
-
-
-def library(name: str) -> Any:
-    """The module ``name``, which begins with one of `EXTRAS`.
-
-    Raises:
-        ResourceError: its library is not installed.
-    """
-    try:
-        module = import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise ResourceError(f"{package} is not installed", fix=f'pip install "darkknowledge[{EXTRAS[package]}]"') from error
-    if name == "onnxruntime":
-        module.set_default_logger_severity(ERROR)
-    return module
-
 
 ERROR = 3
 """From where on ONNX Runtime writes to the terminal: it warns of hardware that is not there, and of files that are faulty in words of its own."""
 
 
-def require(*names: str) -> None:
-    """Look before the work begins; errors as `library`."""
-    for name in names:
-        library(name)
+def onnx() -> Any:
+    """Reading and writing ONNX files.
+
+    Raises:
+        ResourceError: it is not installed.
+    """
+    with _installed_by("export"):
+        import onnx
+    return onnx
+
+
+def onnxruntime() -> Any:
+    """Running them; errors as `onnx`."""
+    with _installed_by("export"):
+        import onnxruntime
+    onnxruntime.set_default_logger_severity(ERROR)
+    return onnxruntime
+
+
+def quantization() -> Any:
+    """Making them of 8 bits; errors as `onnx`."""
+    onnxruntime()
+    with _installed_by("export"):
+        import onnxruntime.quantization as found
+    return found
+
+
+def hub() -> Any:
+    """The client of the Hugging Face Hub; errors as `onnx`."""
+    with _installed_by("hub"):
+        import huggingface_hub
+    return huggingface_hub
+
+
+def require_onnx() -> None:
+    """Look before the work begins for all that writing and checking ONNX files needs, PyTorch's own exporter included; errors as `onnx`."""
+    onnx()
+    onnxruntime()
+    with _installed_by("export"):
+        import onnxscript  # noqa: F401 — torch.onnx imports it
+
+
+@contextmanager
+def _installed_by(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        raise ResourceError(f"{package} is not installed", fix=f'pip install "darkknowledge[{extra}]"') from error

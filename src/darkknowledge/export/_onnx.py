@@ -10,7 +10,7 @@ from torch import nn
 
 from darkknowledge.errors import UsageError
 from darkknowledge.export._description import Description
-from darkknowledge.export._libraries import library, require
+from darkknowledge.export._libraries import onnx, require_onnx
 
 INPUT, OUTPUT, BATCH = "pixels", "logits", "batch"
 """Names in the graph: ``pixels`` (batch, C, H, W) float32 in [0, 1], ``logits`` (batch, classes) float32."""
@@ -22,10 +22,10 @@ def to_onnx(network: nn.Module, description: Description) -> bytes:
     """The file for a network in evaluation mode, which takes (B, C, H, W) to logits (B, classes).
 
     Raises:
-        ResourceError: onnx or onnxscript is not installed.
+        ResourceError: onnx, onnxscript or onnxruntime is not installed.
         UsageError: the weights are too large for one file, or PyTorch cannot translate the network.
     """
-    require("onnx", "onnxscript")
+    require_onnx()
     _refuse_large(network)
     shape = description.input_shape
     try:
@@ -55,15 +55,14 @@ def untranslatable(form: str, error: Exception) -> UsageError:
 
 def finished(model: Any, description: Description) -> bytes:
     """The bytes of a model that says what it is, and nothing of the machine on which it was made."""
-    onnx = library("onnx")
     for node in model.graph.node:  # the exporter leaves the paths and lines of the program that it translated
         del node.metadata_props[:]
         node.doc_string = ""
     for part in (model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    onnx.helper.set_model_props(model, description.to_metadata())
-    onnx.checker.check_model(model, full_check=True)
+    onnx().helper.set_model_props(model, description.to_metadata())
+    onnx().checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 

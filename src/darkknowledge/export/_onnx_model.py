@@ -12,7 +12,7 @@ from torch import Tensor
 
 from darkknowledge.errors import IntegrityError
 from darkknowledge.export._description import Description
-from darkknowledge.export._libraries import library, require
+from darkknowledge.export._libraries import onnx, onnxruntime
 from darkknowledge.export._onnx import BATCH, INPUT, OUTPUT
 from darkknowledge.runs.files import require_modest
 
@@ -50,7 +50,6 @@ class OnnxModel:
             ResourceError: onnx or onnxruntime is not installed.
             IntegrityError: it is no such file, has weights elsewhere, operators that do more than compute, or other inputs and outputs than it says.
         """
-        require("onnx", "onnxruntime")
         model = _parsed(data, where)
         _refuse_outside(model, where)
         found = cls(Description.from_metadata({each.key: each.value for each in model.metadata_props}, where=where), _session(data, where, threads))
@@ -72,8 +71,9 @@ class OnnxModel:
 
 
 def _parsed(data: bytes, where: str) -> Any:
+    load = onnx().load_model_from_string
     try:
-        return library("onnx").load_model_from_string(data)
+        return load(data)
     except Exception as error:  # protobuf has errors of its own
         raise IntegrityError(f"the file is no ONNX model: {error}", where=where, fix=MADE_BY_EXPORT) from error
 
@@ -104,7 +104,7 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _session(data: bytes, where: str, threads: int | None) -> Any:
-    runtime = library("onnxruntime")
+    runtime = onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads or torch.get_num_threads(), 1
     options.log_severity_level = 4  # what is wrong is raised

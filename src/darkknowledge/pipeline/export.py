@@ -36,7 +36,6 @@ from darkknowledge.training.threads import threads_restored, use_threads
 WEIGHTS, ONNX, PROGRAM, INT8 = "model.safetensors", "model.onnx", "model.pt2", "model-int8.onnx"
 FILES = {"safetensors": WEIGHTS, "onnx": ONNX, "torch_export": PROGRAM, "int8": INT8}
 """What each format is called in the folder."""
-NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "int8": ("onnx", "onnxscript", "onnxruntime")}
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -104,8 +103,8 @@ def export_from(settings: ExportSettings, *, data: Dataset | None = None, report
     """`export_run` with checked settings."""
     use_threads(settings.threads)
     out = target(settings)
-    for each in settings.format:
-        export_room.require(*NEEDS.get(each, ()))
+    if _with_onnx(settings):
+        export_room.require_onnx()
     if settings.push_to is not None:
         export_room.require_hub()
     run = open_run(settings.run)
@@ -118,6 +117,10 @@ def export_from(settings: ExportSettings, *, data: Dataset | None = None, report
         results = _fill(folder, run, network, found, settings)
     address = None if settings.push_to is None else export_room.push(out, settings.push_to)
     return Exported(out, results, address)
+
+
+def _with_onnx(settings: ExportSettings) -> bool:
+    return bool({"onnx", "int8"} & set(settings.format))
 
 
 def target(settings: ExportSettings) -> Path:
@@ -196,7 +199,7 @@ def _made(network: Network, description: Description, data: Dataset, settings: E
     made: dict[str, bytes] = {}
     if "torch_export" in settings.format:
         made[PROGRAM] = export_room.to_torch_export(network, description)
-    if {"onnx", "int8"} & set(settings.format):
+    if _with_onnx(settings):
         onnx = export_room.to_onnx(network, description)
         if "onnx" in settings.format:
             made[ONNX] = onnx
@@ -233,7 +236,7 @@ def _result(name: str, parity: Parity, labels: Tensor, size: int) -> Result:
 
 def _versions(settings: ExportSettings) -> dict[str, str]:
     """Of what made and checked the files."""
-    libraries = {name: None for each in settings.format for name in NEEDS.get(each, ())}
+    libraries = ("onnx", "onnxscript", "onnxruntime") if _with_onnx(settings) else ()
     return {name: version(name) for name in ("darkknowledge", "torch", *libraries)}
 
 
