@@ -113,6 +113,7 @@ KNOWN_BY = {
     "lightning_fabric": ("training/",),
     "matplotlib": ("report/figure/",),
     "omegaconf": ("cli/",),
+    "PIL": ("data/", "report/figure/softmax.py", "report/picture.py", "training/tensorboard_logger.py"),
     "onnx": ("export/_libraries.py",),
     "onnxruntime": ("export/_libraries.py",),
     "onnxscript": ("export/_libraries.py",),
