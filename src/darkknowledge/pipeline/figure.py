@@ -17,7 +17,7 @@ from darkknowledge.runs.files import storage_error, write_bytes, write_text
 from darkknowledge.training.signals import stoppable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from darkknowledge.report.figure._style import Figure
 
 
 def figure(

@@ -6,14 +6,13 @@ rest.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from html import escape
 
 from darkknowledge.report.figure._sample import Sample, colours, probabilities
 from darkknowledge.report.figure.softmax import HIGH, LOW, PAUSE, SECONDS, STEPS, TICKS, scale
-from darkknowledge.report.picture import as_png
+from darkknowledge.report.picture import data_uri, thumbnail
 
 HEIGHT, PICTURE, BARS, CURVES = 300, 132, 190, 270
 """Of the whole; of the picture's side, the longest bar and the curves' width."""
@@ -62,10 +61,10 @@ def softmax_svg(found: Sample, *, temperatures: Sequence[float] = (LOW, HIGH)) -
 def _picture(found: Sample) -> str:
     if found.picture is None:
         return ""
-    data = base64.b64encode(as_png(found.picture if len(found.picture) > 1 else 1 - found.picture)).decode()
+    data = data_uri(thumbnail(found.picture if len(found.picture) > 1 else 1 - found.picture))
     above = (TOP + BOTTOM - PICTURE) / 2
     return (
-        f'<image href="data:image/png;base64,{data}" x="20" y="{above:g}" width="{PICTURE}" height="{PICTURE}" style="image-rendering:pixelated"/>'
+        f'<image href="{data}" x="20" y="{above:g}" width="{PICTURE}" height="{PICTURE}" style="image-rendering:pixelated"/>'
         f'<text class="middle" x="{20 + PICTURE / 2:g}" y="{above - 10:g}">{escape(found.title)}</text>'
     )
 

@@ -15,7 +15,7 @@ from darkknowledge.runs.files import write_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """Okabe & Ito's palette, which colour-blind people can tell apart; markers and dashes differ too."""
@@ -59,7 +59,7 @@ def styled() -> Iterator[None]:
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure, in inches."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
     return Figure(figsize=(width, height))
 
