@@ -18,6 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 default_role = "py:obj"
+highlight_language = "none"  # formulas and messages; programs say what they are
 smartquotes = False
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
