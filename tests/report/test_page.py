@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import random
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +26,11 @@ from darkknowledge.contract import IGNORED
 from darkknowledge.errors import UsageError
 from darkknowledge.report.choosing import Opinions, disagreements, instructive
 from darkknowledge.report.gather import gather, one_story
-from darkknowledge.report.page import as_data
+from darkknowledge.report.groups import groups_of
+from darkknowledge.report.page import as_data, render, sections
 from darkknowledge.report.picture import data_uri, thumbnail
 from darkknowledge.report.plot import linear, logarithmic
+from darkknowledge.report.sections.comparing import comparing
 from darkknowledge.report.sections.matrix import clustered, mean_soft_targets
 from darkknowledge.report.sections.training import unweighted
 from darkknowledge.report.story import Network
@@ -142,6 +148,35 @@ def test_several_settings_make_a_comparing_page(tmp_path: Path) -> None:
     assert [(kind, row[0], row[1]) for kind, row in cells if kind == "distilled"] == [("distilled", f"{one:g}", "2") for one in temperatures]
     (alone,) = [row for kind, row in cells if kind == "alone"]
     assert alone[:2] == ["–", "2"], "the same students alone, trained in every job, are counted once"
+
+
+JUNK = [None, -1, "x", [], {}, math.nan, math.inf, 1e308, 1e-308, True, ["a"], {"a": 1}, 10**400, "\ud800\0"]
+
+
+def junk(values: Mapping[str, Any], chance: random.Random) -> dict[str, Any]:
+    """The same with something else in the place of one value, at any depth."""
+    changed = dict(values)
+    if changed:
+        name = chance.choice(list(changed))
+        inner = changed[name]
+        changed[name] = junk(inner, chance) if isinstance(inner, Mapping) and inner and chance.random() < 0.7 else chance.choice(JUNK)
+    return changed
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_records_and_settings_may_hold_anything(whole: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    found = gather([whole])
+    for arm in (found.teachers, found.alone, found.distilled):
+        for index, one in enumerate(arm):
+            metrics = [junk(record, chance) for record in one.metrics]
+            parts = {name: junk(getattr(one, name), chance) for name in ("settings", "environment")}
+            record = junk({**one.record, "teacher_fingerprints": ["a"]}, chance)
+            arm[index] = replace(one, metrics=metrics, record=record, **parts)
+    groups = groups_of(found)
+    told = render("", "", sections(one_story(found, title=""), gallery=3) if groups is None else comparing(groups))
+    assert not any(character in told for character in "\0\ud800")
+    told.encode()
 
 
 def test_what_is_no_finished_run_is_refused_in_words(tmp_path: Path, whole: Path) -> None:

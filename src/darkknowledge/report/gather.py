@@ -147,8 +147,8 @@ def gather(paths: Sequence[Path]) -> Gathering:
 def one_story(found: Gathering, *, title: str) -> Story:
     """The gathered networks as one teacher, one student alone and one student distilled."""
     teacher, alone, teachers = found.teacher, found.alone, found.teachers
-    taught_by = {digest for network in found.distilled for digest in network.record.get("teacher_fingerprints") or ()}
-    own = [network for network in alone if network.record.get("model_fingerprint") in taught_by]
+    taught_by = {digest for network in found.distilled for digest in network.taught_by}
+    own = [network for network in alone if network.fingerprint in taught_by]
     alone = [network for network in alone if network not in own]
     if len(own) == len(taught_by) == 1 and own[0].answers is not None:
         teacher = own[0]
@@ -167,7 +167,7 @@ def one_story(found: Gathering, *, title: str) -> Story:
         teachers=(*teachers, *own),
         alone=tuple(sorted(alone, key=_by_seed)),
         distilled=tuple(sorted(distilled, key=_by_seed)),
-        average=str(next((setting(network.settings, "teacher.average") for network in distilled), None) or "probability"),
+        average="logit" if any(setting(network.settings, "teacher.average") == "logit" for network in distilled) else "probability",
         pictures=found.pictures,
         notes=tuple(dict.fromkeys(found.notes)),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from darkknowledge.report.gather import Gathering
 from darkknowledge.report.sections.provenance import common
 from darkknowledge.report.story import Network
+from darkknowledge.report.text import finite, visible
 
 ASIDE = {
     *("training.seed", "training.log_every", "training.checkpoint_every", "training.threads", "data.root", "data.download", "data.workers"),
@@ -44,14 +45,14 @@ class Groups:
 
 def groups_of(found: Gathering) -> Groups | None:
     """The groups; None where there is one student alone and one distilled at most, whose story can be told."""
-    taught_by = {digest for network in found.distilled for digest in network.record.get("teacher_fingerprints") or ()}
-    alone = [network for network in found.alone if network.record.get("model_fingerprint") not in taught_by]
+    taught_by = {digest for network in found.distilled for digest in network.taught_by}
+    alone = [network for network in found.alone if network.fingerprint not in taught_by]
     arms = {"alone": _grouped("alone", alone), "distilled": _grouped("distilled", found.distilled)}
     if all(len(groups) <= 1 for groups in arms.values()):
         return None
     varied = dict.fromkeys(name for groups in arms.values() for name in _varied(groups))
     measured = [group for groups in arms.values() for group in groups if group.networks]
-    teachers = {group.settings.get("teacher") for group in arms["distilled"]}
+    teachers = {network.taught_by for network in found.distilled}
     notes = [network.absent for network in (*alone, *found.distilled) if network.answers is None]
     return Groups(
         tuple(sorted(measured, key=lambda group: [group.kind == "distilled", *(_order(group.settings.get(name)) for name in varied)])),
@@ -64,7 +65,7 @@ def groups_of(found: Gathering) -> Groups | None:
 def said(name: str) -> str:
     """A setting in words."""
     words = {"objective.alpha": "soft weight", "data.fraction": "share of data", "data.labelled": "share of labels"}
-    return words.get(name, name.rpartition(".")[2].replace("_", " "))
+    return words.get(name, visible(name.rpartition(".")[2].replace("_", " "), 40))
 
 
 def told(value: Any) -> str:
@@ -78,14 +79,13 @@ def _grouped(kind: str, networks: Sequence[Network]) -> list[Group]:
         settings = _comparable(network)
         _, members = parts.setdefault(json.dumps(settings, sort_keys=True), (settings, {}))
         # The jobs of a grid may each have trained the very same network.
-        members.setdefault((network.seed, network.record.get("model_fingerprint")), network)
+        members.setdefault((network.seed, network.fingerprint or network.path), network)
     return [Group(kind, settings, tuple(one for one in members.values() if one.answers)) for settings, members in parts.values()]
 
 
 def _comparable(network: Network) -> dict[str, Any]:
     settings = {name: value for name, value in common(network.settings).items() if name not in ASIDE}
-    teachers = network.record.get("teacher_fingerprints")
-    return settings | ({"teacher": " ".join(str(one)[:8] for one in teachers)} if isinstance(teachers, list) else {})
+    return settings | ({"teacher": " ".join(one[:8] for one in network.taught_by)} if network.taught_by else {})
 
 
 def _varied(groups: Sequence[Group]) -> list[str]:
@@ -95,6 +95,5 @@ def _varied(groups: Sequence[Group]) -> list[str]:
 
 def _order(value: Any) -> tuple[int, float, str]:
     """Numbers by size, then everything else by its text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (0, float(value), "")
-    return (1, 0.0, json.dumps(value, sort_keys=True))
+    found = finite(value)
+    return (1, 0.0, json.dumps(value, sort_keys=True)) if found is None else (0, found, "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from darkknowledge.report.text import plain, visible
+from darkknowledge.report.text import LARGEST, plain, visible
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 44
 """Margins, in which the ticks and the names of the axes stand."""
@@ -32,7 +32,7 @@ class Axis:
 
 def linear(label: str, values: Iterable[float], *, zero: bool = False, ticks: int = 5) -> Axis:
     """An axis for these values with round ticks, from 0 on where ``zero`` asks for it."""
-    found = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    found = [value for value in values if -LARGEST <= value <= LARGEST] or [0.0, 1.0]
     low, high = (min(0.0, *found) if zero else min(found)), max(found)
     if high - low < 1e-12 * max(1.0, abs(high)):
         low, high = (low if zero else low - 0.5), high + 0.5
@@ -45,7 +45,7 @@ def linear(label: str, values: Iterable[float], *, zero: bool = False, ticks: in
 
 def logarithmic(label: str, values: Iterable[float]) -> Axis:
     """An axis for these positive values with ticks at 1, 2 and 5 times the powers of ten, or at some of the powers alone where those are many."""
-    found = [value for value in values if value > 0 and math.isfinite(value)] or [1.0]
+    found = [value for value in values if 1 / LARGEST <= value <= LARGEST] or [1.0]
     low, high = min(found) / 1.15, max(found) * 1.15
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     marks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5) if low <= factor * 10.0**decade <= high]

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from darkknowledge.analysis import Calibration, Cost, correct, measure_calibration
-from darkknowledge.contract import IGNORED
+from darkknowledge.contract import IGNORED, Average
+from darkknowledge.report.text import finite
 
 PICTURES = "pictures-test.safetensors"
 """Thumbnails of some test pictures: ``ids`` (K,) and ``pictures`` (K, C, H, W) uint8."""
@@ -86,6 +87,18 @@ class Network:
         found = setting(self.settings, "training.seed")
         return found if isinstance(found, int) else None
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the network; empty where the record says none."""
+        found = self.record.get("model_fingerprint")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """The fingerprints of the members of its teacher."""
+        found = self.record.get("teacher_fingerprints")
+        return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -99,7 +112,7 @@ class Story:
     """The members of the teacher as they were trained, where their folders are known."""
     alone: tuple[Network, ...]
     distilled: tuple[Network, ...]
-    average: str = "probability"
+    average: Average = "probability"
     pictures: Mapping[int, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What could not be read, and why."""
@@ -107,8 +120,8 @@ class Story:
     @property
     def temperature(self) -> float:
         """At which the student was distilled."""
-        found = setting(self.distilled[0].settings, "objective.temperature") if self.distilled else None
-        return float(found) if isinstance(found, int | float) and LEAST <= found <= MOST else USUAL_TEMPERATURE
+        found = finite(setting(self.distilled[0].settings, "objective.temperature")) if self.distilled else None
+        return found if found is not None and LEAST <= found <= MOST else USUAL_TEMPERATURE
 
     @property
     def arms(self) -> list[tuple[str, str, tuple[Network, ...]]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 NOTHING = "n/a"
+LARGEST = 1e300
+"""Numbers beyond which a drawing would leave those that a computer can count with."""
 JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Unseen characters that write letters and pictures, and turn nothing around."""
 NULL = 0x2400
@@ -28,13 +28,24 @@ def _drawn(character: str) -> str:
     return chr(NULL + ord(character)) if ord(character) < 0x20 else "\N{REPLACEMENT CHARACTER}"
 
 
+def finite(value: object) -> float | None:
+    """A number that can be drawn; None for anything else that a file may hold in its place.
+
+    >>> finite(3), finite(True), finite("3"), finite(10**400)
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        return None
+    return float(value)
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """With so many digits after the point.
 
     >>> number(float("nan"))
     'n/a'
     """
-    if value is None or not math.isfinite(value):
+    if (value := finite(value)) is None:
         return NOTHING
     return f"{value:,.{digits}f}".replace("-", "−")
 
@@ -45,7 +56,7 @@ def share(value: float | None, digits: int = 2) -> str:
     >>> share(0.0213)
     '2.13 %'
     """
-    return NOTHING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)} %"
+    return NOTHING if (value := finite(value)) is None else f"{number(100 * value, digits)} %"
 
 
 def spread(mean: float, sd: float | None, digits: int = 2, unit: str = "") -> str:

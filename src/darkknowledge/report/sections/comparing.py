@@ -14,7 +14,7 @@ from darkknowledge.report.groups import Group, Groups, said, told
 from darkknowledge.report.plot import Axis, Plot, linear, logarithmic
 from darkknowledge.report.sections.outcome import draw_interval, error_interval, error_rates
 from darkknowledge.report.sections.provenance import listing
-from darkknowledge.report.text import NOTHING, number, plain, span, spread, visible
+from darkknowledge.report.text import NOTHING, finite, number, plain, span, spread, visible
 
 MOST_ROWS = 60
 MOST_LINES = 6
@@ -106,7 +106,7 @@ def _curve(found: Groups, name: str) -> tuple[Markup, str, list[tuple[str, str]]
     xs = sorted({x for points in lines.values() for x, _ in points})
     if len(xs) < 2:
         return None
-    rest = [group for group in found.groups if _numeric(group.settings.get(name)) is None]
+    rest = [group for group in found.groups if finite(group.settings.get(name)) is None]
     rates = [rate for points in lines.values() for _, group in points for rate in error_rates(group.networks)]
     down = linear("error on test, %", [*rates, *map(_mean, rest)])
     label = said(name)
@@ -135,7 +135,7 @@ def _lines(found: Groups, name: str) -> dict[str, list[tuple[float, Group]]]:
     """The groups that have a number for the setting, in lines along which all else is the same, each by its words."""
     lines: dict[str, list[tuple[float, Group]]] = {}
     for group in found.groups:
-        value = _numeric(group.settings.get(name))
+        value = finite(group.settings.get(name))
         if value is None:
             continue
         others: Mapping[str, Any] = {one: group.settings[one] for one in found.varied if one != name and one in group.settings}
@@ -143,10 +143,6 @@ def _lines(found: Groups, name: str) -> dict[str, list[tuple[float, Group]]]:
         lines.setdefault(visible(words, 80), []).append((value, group))
     whole = {words: sorted(points, key=lambda point: point[0]) for words, points in lines.items()}
     return {words: points for words, points in whole.items() if len({x for x, _ in points}) > 1}
-
-
-def _numeric(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _settings(found: Groups) -> Section:
@@ -159,7 +155,7 @@ def _settings(found: Groups) -> Section:
             visible(one.name),
             str(one.seed) if one.seed is not None else NOTHING,
             visible(one.path, 120),
-            visible(str(one.record.get("model_fingerprint", ""))[:16]),
+            visible(one.fingerprint[:16] or NOTHING),
         ]
         for group in found.groups
         for one in group.networks

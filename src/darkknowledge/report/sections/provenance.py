@@ -8,7 +8,7 @@ from typing import Any
 
 from darkknowledge.report.content import Block, Listing, Note, Section, Table
 from darkknowledge.report.story import Network, Story, flat, setting
-from darkknowledge.report.text import NOTHING, number, visible
+from darkknowledge.report.text import NOTHING, finite, number, visible
 
 TITLE = "Provenance"
 LONGEST = 300
@@ -68,15 +68,14 @@ def listing(settings: Mapping[str, Any]) -> str:
 
 def _run(network: Network) -> list[str]:
     record = network.record
-    seconds = record.get("seconds")
     return [
         visible(network.name),
         NOTHING if network.seed is None else str(network.seed),
         f"{record['steps']:,}" if isinstance(record.get("steps"), int) else NOTHING,
-        number(seconds, 1) if isinstance(seconds, int | float) else NOTHING,
+        number(finite(record.get("seconds")), 1),
         visible(record.get("started", NOTHING)),
         visible(record.get("device", NOTHING)),
-        visible(str(record.get("model_fingerprint", NOTHING))[:16]),
+        visible(network.fingerprint[:16] or NOTHING),
     ]
 
 
@@ -84,8 +83,7 @@ def _facts(story: Story, networks: Sequence[Network]) -> list[list[str]]:
     first = (story.distilled or story.alone or story.teachers)[0]
     machine, packages = first.environment, first.environment.get("packages")
     versions = ", ".join(f"{name} {version}" for name, version in packages.items()) if isinstance(packages, Mapping) else NOTHING
-    seconds = [one.record.get("seconds") for one in networks]
-    total = sum(float(one) for one in seconds if isinstance(one, int | float))
+    total = sum(finite(one.record.get("seconds")) or 0.0 for one in networks)
     facts = [
         ("data", story.data or setting(first.settings, "data.name") or NOTHING),
         ("data’s fingerprint", str(first.record.get("data_fingerprint", NOTHING))[:32]),

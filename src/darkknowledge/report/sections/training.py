@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from darkknowledge.report.content import Block, Figures, Section, missing
 from darkknowledge.report.plot import Plot, linear, logarithmic
 from darkknowledge.report.story import Network, Story, setting
+from darkknowledge.report.text import finite, visible
 
 TITLE = "Training"
 LEAD = (
@@ -58,12 +58,13 @@ def unweighted(term: str, network: Network) -> float:
 
 
 def _positive(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 and math.isfinite(value) else None
+    found = finite(value)
+    return found if found is not None and found > 0 else None
 
 
 def _epochs(network: Network) -> list[Mapping[str, Any]]:
     """The records of the epochs; of a short run those between them too."""
-    records = [record for record in network.metrics if isinstance(record.get("epoch"), int | float)]
+    records = [record for record in network.metrics if finite(record.get("epoch")) is not None]
     epochs = [record for record in records if record.get("kind") == "epoch"]
     return epochs if len(epochs) >= FEW_EPOCHS else records
 
@@ -75,14 +76,14 @@ def _terms(networks: Sequence[Network]) -> list[str]:
 
 def _points(network: Network, key: str, factor: float = 1.0) -> Points:
     """Values of an entry by epoch; where the factor is negative, those of one minus it."""
-    found = [(float(record["epoch"]), record[key]) for record in _epochs(network) if isinstance(record.get(key), int | float)]
-    pairs = [(epoch, factor * value if factor > 0 else -factor * (1 - value)) for epoch, value in found]
-    return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+    pairs = [(finite(record["epoch"]), finite(record.get(key))) for record in _epochs(network)]
+    known = [(epoch, value) for epoch, value in pairs if epoch is not None and value is not None]
+    return [(epoch, factor * value if factor > 0 else -factor * (1 - value)) for epoch, value in known]
 
 
 def _term(term: str, first: Mapping[str, Network]) -> Markup | None:
     lines = {kind: _points(network, term, 1 / unweighted(term, network)) for kind, network in first.items()}
-    return _drawn(WORDS.get(term, f"term {term}"), [(kind, points, "") for kind, points in lines.items()])
+    return _drawn(WORDS.get(term, f"term {visible(term, 30)}"), [(kind, points, "") for kind, points in lines.items()])
 
 
 def _validation(key: str, label: str, factor: float, curves: Sequence[tuple[str, Network]]) -> Markup | None:
