@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from darkknowledge.errors import IntegrityError, ResourceError, UsageError
 from darkknowledge.export import Description, OnnxModel, _onnx, to_onnx
+from darkknowledge.model import Network, NetworkSpec, Preprocessing
 from export.small import CLASSES, DESCRIPTION, SHAPE, by_hand, network, pictures
 
 
@@ -52,6 +53,20 @@ def test_it_says_what_it_is_in_plain_json(data: bytes) -> None:
     assert said == {"class_names": list("abcde"), "input_shape": [2, 3, 4], "mean": [0.3, 0.6], "std": [0.2, 0.7], "size": None, "pictures": "plain",
                     "training": {"temperature": 20.0}}  # fmt: skip
     assert OnnxModel.of(data, where="here").description == DESCRIPTION
+
+
+@pytest.mark.parametrize("size", [(9, 7), (3, 2)])
+def test_what_the_network_does_to_a_picture_is_in_the_graph(size: tuple[int, int]) -> None:
+    """A grey picture of another size, for a body that was trained on colour: it is scaled, repeated and normalised there."""
+    preprocessing = Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), size)
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 2), torch.nn.Flatten(), torch.nn.Linear(4 * (size[0] - 1) * (size[1] - 1), 2))
+    grey = Network(body, preprocessing, NetworkSpec("own", 2, (1, 5, 5), ("a", "b"))).eval()
+    description = Description(("a", "b"), (1, 5, 5), preprocessing.mean, preprocessing.std, size)
+    inputs = torch.from_numpy(np.random.default_rng(0).random((7, 1, 5, 5), dtype=np.float32))
+    with torch.no_grad():
+        expected = grey(inputs)
+    found = OnnxModel.of(to_onnx(grey, description), where="here")(inputs)
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def external(model: Any) -> None:

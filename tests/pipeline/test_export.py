@@ -20,7 +20,7 @@ from darkknowledge import export as export_room
 from darkknowledge.cli.main import main
 from darkknowledge.data import load
 from darkknowledge.errors import DataError, IntegrityError, UsageError
-from darkknowledge.pipeline import export as export_stage
+from darkknowledge.pipeline import _shipping
 from darkknowledge.pipeline.verify import verify
 from darkknowledge.runs.files import verify_manifest
 from pipeline.small import LOGGING, STEPS, STUDENT, write_mnist
@@ -131,14 +131,14 @@ def test_a_file_that_computes_something_else_is_refused_and_nothing_stays(studen
 
 
 def test_a_file_that_is_not_read_back_as_it_was_written_is_refused(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = export_stage.write_bytes
+    honest = _shipping.write_bytes
 
     def flipping(path: Path, data: bytes) -> Any:
         written = honest(path, data)
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         return written
 
-    monkeypatch.setattr(export_stage, "write_bytes", flipping)
+    monkeypatch.setattr(_shipping, "write_bytes", flipping)
     with pytest.raises(IntegrityError, match="is not the file that was written"):
         darkknowledge.export_run(student, "torch_export", out=tmp_path / "export")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from darkknowledge.contract import PLAIN, Report
 from darkknowledge.errors import DarkKnowledgeError
 from darkknowledge.export import OnnxModel, to_onnx
 from darkknowledge.model import Network
-from darkknowledge.pipeline.export import describe
+from darkknowledge.pipeline._shipping import describe
 
 
 def with_onnx(cost: Cost, networks: Sequence[Network], example: Tensor, report: Report) -> Cost:

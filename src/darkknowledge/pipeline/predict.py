@@ -14,6 +14,7 @@ from torch import Tensor
 
 from darkknowledge import model as model_room
 from darkknowledge.data import Preparation
+from darkknowledge.data.image_folder import SUFFIXES
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.export import OnnxModel
 from darkknowledge.model import Network
@@ -24,9 +25,6 @@ from darkknowledge.runs.files import MANIFEST, read_json, verify_manifest, write
 from darkknowledge.teacher import Frozen
 from darkknowledge.training.signals import stoppable
 from darkknowledge.training.threads import threads_restored, use_threads
-
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"))
-"""Of the files in a folder that are taken for pictures."""
 
 
 @dataclass(frozen=True, slots=True)
