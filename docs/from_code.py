@@ -118,8 +118,12 @@ def _kind(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return f"list of {_kind(inner, definitions)}" if inner else "list"
     if described.get("format") == "path":
         return "path"
-    limits = ", ".join(f"{word} {described[key]:,g}" for key, word in LIMITS.items() if key in described)
+    limits = ", ".join(f"{word} {_count(described[key])}" for key, word in LIMITS.items() if key in described)
     return " ".join(filter(None, (WORDS.get(described.get("type", ""), "anything"), limits)))
+
+
+def _count(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 def _written(value: Any) -> str:
