@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
+from rich.console import Console
 from safetensors.numpy import load_file
 from scipy.special import log_softmax, softmax
 
 import darkknowledge
 from darkknowledge import Dataset, Evaluation
 from darkknowledge import model as model_room
+from darkknowledge.cli.tables import show_evaluations
 from darkknowledge.data import load
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.pipeline.evaluate import evaluate_from
@@ -106,6 +109,16 @@ def test_a_student_is_timed_beside_its_teacher(runs: Path, evaluations: list[Eva
     assert beside.file_bytes == (runs / "teacher-0" / "model" / "model.safetensors").stat().st_size
     assert [timing.runtime for timing in beside.latency] == ["pytorch"] * 2 + ["onnxruntime"] * 2
     assert evaluations[1].teacher_cost is None
+
+
+def test_the_table_of_costs_puts_the_teacher_beside(evaluations: list[Evaluation]) -> None:
+    file = io.StringIO()
+    show_evaluations(evaluations[:1], Console(file=file, width=160))
+    shown = file.getvalue()
+    (parameters,) = (line for line in shown.partition("its teacher")[2].splitlines() if "parameters" in line)
+    assert f"{64 * 8 + 8 + 8 * 10 + 10:,}" in parameters
+    assert f"{64 * 32 + 32 + 32 * 10 + 10:,}" in parameters
+    assert "latency, ONNX Runtime, batch 256 (1 thread)" in shown
 
 
 def test_without_onnx_a_line_says_that_its_times_are_missing(student: Path, monkeypatch: pytest.MonkeyPatch) -> None:

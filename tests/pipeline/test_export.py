@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from darkknowledge import Exported
 from darkknowledge import export as export_room
 from darkknowledge.cli.main import main
 from darkknowledge.data import load
-from darkknowledge.errors import DataError, IntegrityError, UsageError
+from darkknowledge.errors import DataError, IntegrityError, Interrupted, UsageError
 from darkknowledge.pipeline import _shipping
 from darkknowledge.pipeline.verify import verify
 from darkknowledge.runs.files import verify_manifest
@@ -211,3 +213,15 @@ def test_the_ranges_of_eight_bits_come_from_training_pictures_alone(student: Pat
     assert found <= own - others
     assert {path.name for path in (tmp_path / "export").iterdir()} >= {"model-int8.onnx"}
     assert not (tmp_path / "export" / "model.onnx").exists(), "it was not asked for"
+
+
+def test_a_signal_in_the_middle_leaves_nothing(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(network: Any, description: Any) -> bytes:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal came too late")
+
+    monkeypatch.setattr(export_room, "to_onnx", stopped)
+    with pytest.raises(Interrupted) as caught:
+        darkknowledge.export_run(student, out=tmp_path / "export")
+    assert caught.value.exit_code == 143
+    assert list(tmp_path.iterdir()) == []
