@@ -169,23 +169,28 @@ def test_it_opens_within_a_second_and_moves_within_a_frame(show: Show, tmp_path:
     names = [f"class number {index}" for index in range(classes)]
     made = darkknowledge.make_report(comparison(tmp_path / "many", names=names, examples=max(classes, 40), seeds=1))
     tab = show(made).tab
-    timing = tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert timing < 1000, f"opened after {timing:.0f} ms"
+    timings = []
+    for _ in range(3):  # the machine may have other work
+        timings.append(tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        tab.reload()
+    assert 0 < min(timings) < 1000, timings
     moves = tab.evaluate(
         """() => {
           window.requestAnimationFrame = (draw) => draw();
-          const slider = document.querySelector("#explorer-slider"), times = [];
+          const slider = document.querySelector("#explorer-slider"), times = [], seen = new Set();
           for (let step = 0; step < 60; step++) {
             const start = performance.now();
             slider.value = String(3 * step);
             slider.dispatchEvent(new Event("input"));
             document.body.getBoundingClientRect();
             times.push(performance.now() - start);
+            seen.add(document.querySelector("#explorer-temperature").textContent);
           }
-          return times.sort((a, b) => a - b);
+          return { times: times.sort((a, b) => a - b), seen: seen.size };
         }"""
     )
-    assert moves[30] < 16, f"a move takes {moves[30]:.1f} ms"
+    assert moves["seen"] == 60, "not every move was drawn"
+    assert moves["times"][30] < 16, f"a move takes {moves['times'][30]:.1f} ms"
     rows = tab.locator("#explorer-table tbody:first-of-type tr").count()
     assert rows == (2 if classes == 2 else 16)
     np.testing.assert_allclose(columns(tab).sum(-1), 1, atol=2e-4)

@@ -10,6 +10,7 @@ function softmax(logits, temperature) {
 }
 
 function weighted(rows, weights) {
+  if (rows.length === 1) return rows[0];
   const sum = weights.reduce((total, weight) => total + weight, 0);
   return rows[0].map((_, place) => rows.reduce((total, row, index) => total + weights[index] / sum * row[place], 0));
 }
@@ -23,6 +24,18 @@ function answer(series, sample, temperature) {
 
 function entropy(probabilities) {
   return probabilities.reduce((total, p) => (p > 0 ? total - p * Math.log(p) : total), 0);
+}
+
+// The places of the largest values, the earlier of equal ones first, without sorting a thousand of them.
+function largest(values, count) {
+  const best = [];
+  for (let place = 0; place < values.length; place++) {
+    let at = best.length;
+    while (at > 0 && values[best[at - 1]] < values[place]) at--;
+    if (at < count) best.splice(at, 0, place);
+    if (best.length > count) best.pop();
+  }
+  return best;
 }
 
 function explore(data) {
@@ -44,10 +57,8 @@ function explore(data) {
   const written = (value) => String(Number(value.toPrecision(3)));
 
   function shownClasses(answers) {
-    const order = data.classes.map((_, place) => place);
-    if (order.length <= data.shown) return order;
-    const weight = order.map((place) => answers.reduce((total, answer) => total + answer[place], 0));
-    return order.sort((a, b) => weight[b] - weight[a] || a - b).slice(0, data.shown);
+    if (data.classes.length <= data.shown) return data.classes.map((_, place) => place);
+    return largest(weighted(answers, answers.map(() => 1)), data.shown);
   }
 
   function put(cell, probability) {
@@ -73,7 +84,7 @@ function explore(data) {
       const nats = entropy(answer);
       readouts[0][column].textContent = nats.toFixed(4);
       readouts[1][column].textContent = Math.exp(nats).toFixed(3);
-      const after = answer.map((_, place) => place).sort((a, b) => answer[b] - answer[a] || a - b).slice(1, 4);
+      const after = largest(answer, 4).slice(1);
       readouts[2][column].replaceChildren(...after.flatMap((place, index) => {
         const name = document.createElement("bdi");
         name.textContent = data.classes[place];
@@ -113,8 +124,9 @@ function explore(data) {
   }
 
   function schedule() {
-    if (!waiting) requestAnimationFrame(draw);
+    if (waiting) return;
     waiting = true;
+    requestAnimationFrame(draw);
   }
 
   function choose(value, from) {

@@ -122,15 +122,16 @@ def _differences(panel: Tensor) -> list[float]:
 def _panel(name: str, panel: Tensor, names: Sequence[str], ends: Sequence[float]) -> Markup:
     """A drawing of which each shade is one path: fifty classes have 2,500 cells."""
     count, key = len(names), 42
-    margin = 14 + 6 * max(len(name_of(one, 11)) for one in names)
+    labels = [name_of(one, 11 if count <= 20 else 18) for one in names]
+    margin = 14 + 6 * max(map(len, labels))
     cell = round(max(6.0, min(27.0, (WIDTH - margin) / count)) if count <= 20 else 11.0, 2)
     width, height = round(margin + cell * count + 6), round(22 + cell * count + margin + key)
     parts = [_cells(panel, level, ends, margin, cell) for level in range(-3 if ends[0] < 0 else 0, 4 if ends[0] < 0 else LEVELS)]
     base = 22 + cell * count
     form = '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
-    parts += [Markup(form).format(margin - 5, round(22 + cell * (row + 0.5) + 3.5, 1), name_of(one, 11)) for row, one in enumerate(names)]
+    parts += [Markup(form).format(margin - 5, round(22 + cell * (row + 0.5) + 3.5, 1), one) for row, one in enumerate(labels)]
     turned = '<text class="tick" transform="translate({} {}) rotate(-90)" text-anchor="end">{}</text>'
-    parts += [Markup(turned).format(round(margin + cell * (column + 0.5) + 3.5, 1), base + 5, name_of(one, 11)) for column, one in enumerate(names)]
+    parts += [Markup(turned).format(round(margin + cell * (column + 0.5) + 3.5, 1), base + 5, one) for column, one in enumerate(labels)]
     frame = Markup('<rect class="frame" x="{}" y="22" width="{}" height="{}"/>').format(margin, round(cell * count, 1), round(cell * count, 1))
     place = int(panel.abs().argmax())
     words = f"Largest: {visible(names[place // count], 20)} as {visible(names[place % count], 20)}, {100 * float(panel.flatten()[place]):+.2f} points"
