@@ -211,7 +211,9 @@ def begun(path: Path) -> bool:
     """Whether there is something in a folder, other than what a process leaves that is killed before ``run.json`` makes it a run."""
     if not path.is_dir():
         return os.path.lexists(path)
-    return any(entry.name not in ("config.yaml", "environment.json", ".lock") and not TEMPORARY.fullmatch(entry.name) for entry in path.iterdir())
+    # Without the lock, which is made first, a config.yaml is somebody else's.
+    ours = ("config.yaml", "environment.json", ".lock") if (path / ".lock").is_file() else ()
+    return any(entry.name not in ours and not TEMPORARY.fullmatch(entry.name) for entry in path.iterdir())
 
 
 def refuse_links(run: RunFolder) -> None:
