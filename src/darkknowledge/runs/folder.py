@@ -39,7 +39,7 @@ from darkknowledge.runs.plain_yaml import as_yaml, read_yaml
 
 RUNNING, FINISHED = "running", "finished"
 
-_TEXTS = ("kind", "status", "started", "data_fingerprint", "split_fingerprint")
+_TEXTS = ("kind", "status", "started", "ended", "data_fingerprint", "split_fingerprint")
 """What is text in every record that has it."""
 
 ATTEMPTS, PAUSE = 5, 0.05
