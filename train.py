@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
 
     from darkknowledge.cli.tables import show_trained
 
-    show_trained(trained, Console(width=None if sys.stdout.isatty() else 200))
+    show_trained(trained, Console(width=None if sys.stdout.isatty() else 200, emoji=False))
     return 0
 
 
