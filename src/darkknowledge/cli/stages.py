@@ -180,9 +180,10 @@ def _evaluate(settings: EvaluateSettings, console: Console) -> None:
 
 def _export(settings: ExportSettings, console: Console) -> None:
     from darkknowledge.cli.export_table import show_exported
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.export import export_from
 
-    show_exported(export_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
+    show_exported(export_from(settings, report=reporter()), console)
 
 
 def _predict(settings: PredictSettings, console: Console) -> None:
@@ -193,9 +194,10 @@ def _predict(settings: PredictSettings, console: Console) -> None:
 
 
 def _report(settings: ReportSettings, console: Console) -> None:
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.report import report_from
 
-    console.print(f"page: {report_from(settings, report=lambda line: print(line, file=sys.stderr))}", highlight=False, markup=False, soft_wrap=True)
+    reporter(console)(f"page: {report_from(settings, report=reporter())}")
 
 
 def _list(settings: ListSettings, console: Console) -> None:
@@ -206,10 +208,10 @@ def _list(settings: ListSettings, console: Console) -> None:
 
 
 def _figure(settings: FigureSettings, console: Console) -> None:
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.figure import figure_from
 
-    path = figure_from(settings, report=lambda line: print(line, file=sys.stderr))
-    console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
+    reporter(console)(f"figure: {figure_from(settings, report=reporter())}")
 
 
 STAGES: Mapping[str, Callable[[Any, Console], None]] = {
