@@ -286,3 +286,29 @@ def stopped_later(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("later") / "run")
     run.stop(8)
     return run
+
+
+@pytest.mark.parametrize("rate", [None, "x", math.nan, -1.0])
+def test_a_rate_that_is_none_is_refused(rate: Any, stopped_later: Run, tmp_path: Path) -> None:
+    run, state = Run(tmp_path / "run"), stopped_later.state()
+    state["optimizer"]["param_groups"][0]["lr"] = rate
+    checkpoint.save_state(run.folder / "checkpoint", state, name="1")
+    with pytest.raises(IntegrityError, match="none of this network and recipe"):
+        run.go()
+
+
+def test_moments_of_other_weights_are_refused(stopped_later: Run, tmp_path: Path) -> None:
+    run, state = Run(tmp_path / "run"), stopped_later.state()
+    state["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(5, 5)
+    checkpoint.save_state(run.folder / "checkpoint", state, name="1")
+    with pytest.raises(IntegrityError, match=r"none of this network and recipe[\s\S]*its moments are those of other weights"):
+        run.go()
+
+
+def test_how_the_optimizer_works_is_said_by_the_recipe_and_not_by_the_state(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    state = run.stop(8)
+    for group in state["optimizer"]["param_groups"]:
+        group |= {"momentum": "much", "weight_decay": 3.0}
+    checkpoint.save_state(run.folder / "checkpoint", state, name="99999999")
+    assert same(run.go()[1], undisturbed[2])

@@ -319,7 +319,7 @@ class Learner:
             raise ValueError(f"after {self.epochs_done} epochs it cannot be at step {self.step}")
         self.saved, self.sound_at = (self.step, self.epochs_done), self.step
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_moments(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.window, self.whole = (Means.of(means, self.fabric.device) for means in state["means"])
@@ -327,6 +327,18 @@ class Learner:
         self.best_weights = state["best_weights"]
         if self.best_weights is not None and _shapes(self.best_weights) != _shapes(self.network.state_dict()):
             raise ValueError("its best weights are those of another network")
+
+    def _load_moments(self, state: dict[str, Any]) -> None:
+        """The optimizer's numbers for each weight, and its last rate; how it works with them is the recipe's business."""
+        own = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state)
+        for group, values in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(values)
+            if not 0 <= float(group["lr"]) < math.inf:
+                raise ValueError(f"its learning rate is {group['lr']}")
+        for weight, moments in self.optimizer.state.items():
+            if any(moment is not None and moment.shape not in ((), weight.shape) for moment in moments.values()):
+                raise ValueError("its moments are those of other weights")
 
     def result(self) -> Fitted:
         """Hand over: the averaged weights go into the network."""
