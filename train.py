@@ -8,7 +8,7 @@ Keys: model.name (teacher, distill or student), model.teacher (a run folder in p
 has learned nothing yet), model.teacher_depth, model.student_depth;
 data.name (cifar10 or parquet), data.root, data.download; training.epochs, .batch_size, .learning_rate, .steps, … (dk train --cfg job shows all);
 objective.temperature, objective.alpha; logging.wandb (on, offline without a key), logging.project, logging.progress; out (the run folder to
-make), resume (go on with the run in out where one was begun).
+make), resume (go on with the run in out where one was begun), resume_changes (settings that may be others than when it was begun).
 
 A thin program over the package: dk train and dk distill do the same with any data, network and objective.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +37,7 @@ try:
         TrainSettings,
         validate,
     )
-    from darkknowledge.runs.folder import RunFolder, list_runs
+    from darkknowledge.runs.folder import RunFolder, begun, list_runs, open_run
     from darkknowledge.training.recipe import Recipe
 except ModuleNotFoundError as missing:
     command = " ".join(["uv run python train.py", *sys.argv[1:]])
@@ -68,6 +69,7 @@ class Settings(Section):
     logging: LoggingSettings
     out: Path | None = None
     resume: Resume = False
+    resume_changes: tuple[str, ...] = ()
 
 
 DEFAULTS = ["data.name=cifar10", "training.epochs=100", "training.batch_size=128", "training.weight_decay=5e-4", "logging.wandb=true"]
@@ -89,7 +91,7 @@ def main(words: Sequence[str]) -> int:
 
     from darkknowledge.cli.tables import show_trained
 
-    show_trained(trained, Console(width=None if sys.stdout.isatty() else 200))
+    show_trained(trained, Console(width=None if sys.stdout.isatty() else 200, emoji=False))
     return 0
 
 
@@ -98,18 +100,28 @@ def train(settings: Settings, data: Dataset) -> Trained:
     from darkknowledge.pipeline.train import train_from
 
     depth = settings.model.teacher_depth if settings.model.name == "teacher" else settings.model.student_depth
-    return train_from(TrainSettings(model=residual_network(depth), **shared(settings)), data=data)
+    return train_from(validate(TrainSettings, {"model": residual_network(depth), **shared(settings)}), data=data)
 
 
 def distill(settings: Settings, data: Dataset) -> Trained:
     """The student from labels and the teacher's soft targets."""
     from darkknowledge.pipeline.distill import distill_from
 
-    teacher = settings.model.teacher or newest_teacher(settings, data)
+    teacher = settings.model.teacher or teacher_before(settings) or newest_teacher(settings, data)
     student = residual_network(settings.model.student_depth)
     asked = TeacherSettings(source=(str(teacher),), check=settings.model.check)
-    stage = DistillSettings(teacher=asked, student=student, objective=settings.objective, **shared(settings))
-    return distill_from(stage, data=data)
+    own = {"teacher": asked, "student": student, "objective": settings.objective}
+    return distill_from(validate(DistillSettings, {**own, **shared(settings)}), data=data)
+
+
+def teacher_before(settings: Settings) -> Path | None:
+    """The teacher of the run to go on with, which may not be the newest any more; None where there is none."""
+    if not settings.resume or settings.out is None or not begun(settings.out):
+        return None
+    match open_run(settings.out, finished=False).config:
+        case {"teacher": {"source": [str(source)]}} if Path(source).is_dir():  # and not the name of one to fetch
+            return Path(source)
+    return None
 
 
 def newest_teacher(settings: Settings, data: Dataset) -> Path:
@@ -125,7 +137,7 @@ def newest_teacher(settings: Settings, data: Dataset) -> Path:
             f"no finished run under runs/ has trained a ResNet-{settings.model.teacher_depth} on this data ({data.name})",
             fix=" ".join(["train the teacher first: python train.py model.name=teacher", *words, "… or name one with model.teacher=runs/…"]),
         )
-    newest = max(found, key=lambda run: (run.record["ended"], run.path.name))
+    newest = max(found, key=lambda run: (ended(run), run.path.name))
     print(f"teacher: {newest.path}, finished {newest.record['ended']}, the newest of {len(found)} on this data")
     return newest.path
 
@@ -133,11 +145,17 @@ def newest_teacher(settings: Settings, data: Dataset) -> Path:
 def taught(run: RunFolder, depth: str, data: Dataset) -> bool:
     """Whether a run is a finished training from labels of a residual network of this depth on this data."""
     try:
-        record, model = run.record, run.config.get("model") or {}
-    except IntegrityError:  # a damaged run is nobody's teacher
-        return False
-    network = (record["kind"], record["status"], model.get("name"), str(model.get("depth")))
-    return network == ("train", "finished", "cifar_resnet", depth) and record["data_fingerprint"] == data.fingerprint
+        match run.record | run.config | {"ended": ended(run)}:
+            case {"kind": "train", "status": "finished", "data_fingerprint": data.fingerprint, "model": {"name": "cifar_resnet", "depth": found}}:
+                return str(found) == depth
+    except (IntegrityError, OverflowError, ValueError):  # a damaged run is nobody's teacher
+        pass
+    return False
+
+
+def ended(run: RunFolder) -> float:
+    """When a run came to its end, in seconds since 1970, in whatever time zone."""
+    return datetime.fromisoformat(run.record.get("ended", "")).timestamp()
 
 
 def residual_network(depth: int | str) -> ModelSettings:
@@ -147,7 +165,7 @@ def residual_network(depth: int | str) -> ModelSettings:
 
 def shared(settings: Settings) -> dict[str, Any]:
     """What both stages are told."""
-    return {name: getattr(settings, name) for name in ("data", "training", "logging", "out", "resume")}
+    return {name: getattr(settings, name) for name in ("data", "training", "logging", "out", "resume", "resume_changes")}
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ KNOWN_BY = {
     "onnxruntime": ("export/_libraries.py",),
     "onnxscript": ("export/_libraries.py",),
     "pyarrow": ("data/parquet.py", "transfer/_shard.py", "transfer/_export.py"),
-    "pydantic": ("cli/", "pipeline/settings.py", "pipeline/_parts.py", "pipeline/_explanation.py", "training/recipe.py"),
+    "pydantic": ("cli/", "pipeline/settings.py", "pipeline/_parts.py", "pipeline/_explanation.py", "training/history.py", "training/recipe.py"),
     "rich": ("cli/", "pipeline/", "training/progress.py", "training/shared_progress.py"),
     "scipy": (),
     "sklearn": ("data/digits.py",),

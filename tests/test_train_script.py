@@ -201,6 +201,50 @@ def test_a_run_that_was_stopped_goes_on(go: Callable[..., Done]) -> None:
     assert "is already finished" in again.err
 
 
+def test_a_student_goes_on_with_its_own_teacher_and_not_with_one_that_was_trained_since(go: Callable[..., Done]) -> None:
+    write_cifar10(Path("data"))
+    run_of(go("model.name=teacher", "out=runs/first", *QUIET))
+    words = ["model.name=distill", "out=runs/student", *QUIET]
+    assert "teacher: runs/first" in go(*words).out
+    run_of(go("model.name=teacher", "out=runs/second", "training.seed=1", *QUIET))
+    open_run("runs/student").note(status="preempted")
+    again = go(*words, "resume=true")
+    assert (again.code, "runs/second" in again.out) == (0, False), again.err
+    assert config(Path("runs/student"))["teacher"]["source"] == ["runs/first"]
+
+
+def test_the_way_out_that_a_message_names_is_a_word_of_the_script(go: Callable[..., Done]) -> None:
+    write_cifar10(Path("data"))
+    words = ["model.name=student", "out=runs/student", *QUIET]
+    assert go(*words).code == 0
+    open_run("runs/student").note(status="failed")
+    other = [*words, "resume=true", "training.learning_rate=0.05"]
+    refused = go(*other)
+    assert (refused.code, "go on otherwise with resume_changes=[training.learning_rate]" in refused.err) == (2, True), refused.err
+    assert go(*other, "resume_changes=[training.learning_rate]").code == 0
+    assert go(*words, "resume_changes=[training.learning_rate]").code == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ended": 5},
+        {"ended": None},
+        {"ended": "yesterday"},
+        {"ended": "9" * 9},
+        {"data_fingerprint": 3},
+        {"changes": [{"settings": {"model": [0, 3]}}]},
+    ],
+)
+def test_a_strange_run_is_nobodys_teacher(changed: dict[str, Any], go: Callable[..., Done]) -> None:
+    write_cifar10(Path("data"))
+    first = run_of(go("model.name=teacher", "out=runs/first", *QUIET))
+    shutil.copytree(first, "runs/strange")
+    open_run("runs/strange").note(**changed)
+    done = go("model.name=distill", *QUIET)
+    assert f"teacher: {first}, finished " in done.out, done.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -155,6 +155,12 @@ def test_a_term_may_not_have_the_name_of_something_else_that_a_run_records(name:
         Mixture({name: (Hinton(), 1.0)})
 
 
+@pytest.mark.parametrize("name", ["a\ud800", "a\nb", "\x1b[2J"])
+def test_a_name_that_no_record_can_hold_is_refused_before_anything_is_trained(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be called"):
+        Mixture({name: (HardLabel(), 1.0)})
+
+
 def test_the_formula_is_one_line_that_names_every_weight() -> None:
     assert MIXTURE.formula() == "0.9 × 4² KL(softmax(v/4) ‖ softmax(z/4)) + 0.1 × H(y, softmax(z)) + (0 → 0.5 in 10 epochs) × ½ Var(z − v)"
     assert str(Hinton(2.5)) == "Hinton(2.5² KL(softmax(v/2.5) ‖ softmax(z/2.5)))"

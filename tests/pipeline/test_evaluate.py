@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,12 @@ from darkknowledge import Dataset, Evaluation
 from darkknowledge import model as model_room
 from darkknowledge.cli.tables import show_evaluations
 from darkknowledge.data import load
-from darkknowledge.errors import IntegrityError, UsageError
+from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.pipeline.evaluate import evaluate_from
 from darkknowledge.pipeline.settings import EvaluateSettings
+from darkknowledge.pipeline.verify import verify
 from darkknowledge.runs.checked_json import read_checked
+from kills import Killed, killed_before
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER, write_mnist
 
 
@@ -237,3 +241,26 @@ def test_runs_on_other_parts_of_the_data_are_an_ensemble_on_test_alone(student: 
     assert together.temperature is None, "one of the two has learned the pictures on which it would be fitted"
     with pytest.raises(IntegrityError, match="divided another way"):
         darkknowledge.evaluate([student, other], split="validation", ensemble="probability", cost=False)
+
+
+def test_a_split_without_a_picture_is_refused_in_words(tmp_path: Path) -> None:
+    run = darkknowledge.train(STUDENT, load("digits", validation=0), training={"steps": 2}, logging=LOGGING, out=tmp_path / "run").path
+    with pytest.raises(DataError, match=r"the validation split is empty[\s\S]*split=test"):
+        darkknowledge.evaluate(run, data=load("digits", validation=0), split="validation", cost=False)
+
+
+def test_an_evaluation_that_is_killed_leaves_no_numbers_beside_the_answers_of_others(
+    student: Path, evaluations: list[Evaluation], tmp_path: Path
+) -> None:
+    whole, count = evaluations[0], 0
+    moved = replace(whole, answers=replace(whole.answers, logits=whole.answers.logits + 1))
+    while True:
+        run = Path(shutil.copytree(student, tmp_path / str(count)))
+        with suppress(Killed), killed_before(count) as passed:
+            moved.save(run)
+        verify(run)
+        if len(passed) < count:
+            break
+        count += 1
+    assert count > 6
+    assert (answers(run)[2] == moved.answers.logits.numpy()).all()

@@ -60,6 +60,15 @@ def test_among_other_files_no_run_begins(tmp_path: Path) -> None:
     assert files(tmp_path) == {"thesis.tex"}
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "environment.json"])
+def test_a_file_of_somebody_else_that_is_called_as_one_of_ours_stays(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine: 1")
+    with pytest.raises(UsageError, match="is no run folder"):
+        train(tmp_path)
+    assert files(tmp_path) == {name}
+    assert (tmp_path / name).read_text() == "mine: 1"
+
+
 def test_auto_says_the_same_as_true(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert validate(TrainSettings, {"resume": "auto", "out": "x"}).resume is True
     with pytest.raises(UsageError, match="resume='car' must be"):

@@ -13,6 +13,7 @@ import darkknowledge
 from darkknowledge.cli.main import main
 from darkknowledge.errors import IntegrityError, Interrupted
 from darkknowledge.pipeline.verify import verify
+from darkknowledge.runs.files import verify_digest
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.checkpoint import saved_states
 from darkknowledge.transfer import export
@@ -95,6 +96,19 @@ def test_a_run_that_is_not_finished_is_looked_at_too(stop: Any, tmp_path: Path, 
     flip(states[0], random.Random(2))
     with pytest.raises(IntegrityError, match=f"{states[0].name} is not the file that was written"):
         verify(tmp_path / "run")
+
+
+def test_a_state_that_a_run_replaces_during_the_look_is_no_damage(stop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop("run", 3)
+    with pytest.raises(Interrupted):
+        darkknowledge.train(STUDENT, training=STEPS | {"checkpoint_every": 0.0}, logging=LOGGING, out=tmp_path / "run")
+
+    def replaced(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        verify_digest(path)
+
+    monkeypatch.setattr("darkknowledge.pipeline.verify.verify_digest", replaced)
+    assert sum("replaced meanwhile" in line for line in verify(tmp_path / "run")) == 2
 
 
 def test_a_finished_run_without_its_network_is_damaged(kept: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from darkknowledge import record
 from darkknowledge.contract import IGNORED, Batch
 from darkknowledge.data import from_tensors
 from darkknowledge.errors import UsageError
+from darkknowledge.model import Network, build
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.teacher import Ensemble, Frozen
 from darkknowledge.training import DistillationModule, Recipe, fit
@@ -239,3 +240,38 @@ def test_an_objective_with_parameters_that_nothing_would_train_is_refused() -> N
     with pytest.raises(UsageError, match="the objective has parameters to train"):
         fit(mlp(), Learned(), TRAIN, RECIPE)
     assert DistillationModule(mlp(), Learned().requires_grad_(False)).objective.needs == CrossEntropy().needs
+
+
+def network() -> Network:
+    """One that normalises what it sees, as those of `darkknowledge.model` do."""
+    return build("hinton_mlp", num_classes=3, input_shape=(1, 2, 2), mean=(0.5,), std=(0.25,), hidden=[4])
+
+
+def pictures(count: int = 12) -> Tensor:
+    return torch.rand(count, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", ["training", "validation"])
+@pytest.mark.parametrize(
+    ("change", "range"),
+    [
+        (lambda inputs: inputs * 255, r"float32 from \d"),
+        (lambda inputs: (inputs - 0.5) / 0.25, "float32 from -"),
+        (lambda inputs: (inputs * 255).to(torch.uint8), "uint8"),
+    ],
+)
+@pytest.mark.parametrize("whose", ["student", "teacher"])
+def test_pictures_in_another_range_are_refused_where_a_network_normalises_them(whose: str, change: Any, range: str, kind: str) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    student, teacher = (network(), plain) if whose == "student" else (plain, network())
+    module = DistillationModule(student, DistillationLoss().mixture, teacher=Frozen(teacher, ("a", "b", "c")))
+    good, bad = (DataLoader(TensorDataset(shown, torch.arange(12) % 3), batch_size=4) for shown in (pictures(), change(pictures())))
+    with pytest.raises(UsageError, match=rf"{range}[\s\S]*must be floating-point numbers in \[0, 1\][\s\S]*the {kind} batches"):
+        trainer(num_sanity_val_steps=0).fit(module, *((bad, good) if kind == "training" else (good, bad)))
+    trainer().fit(DistillationModule(network(), DistillationLoss().mixture, teacher=Frozen(plain, ("a", "b", "c"))), good, good)
+
+
+def test_networks_that_say_nothing_of_their_inputs_may_be_shown_any() -> None:
+    student = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    shown = DataLoader(TensorDataset(pictures() * 255, torch.arange(12) % 3), batch_size=4)
+    trainer(max_epochs=1).fit(DistillationModule(student, CrossEntropy()), shown, shown)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from darkknowledge.contract import Batch
-from darkknowledge.errors import Interrupted
+from darkknowledge.errors import IntegrityError, Interrupted
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.training import Fitted, Recipe, checkpoint, fit
 from darkknowledge.training.checkpoint import read_state, saved_states
@@ -252,3 +253,62 @@ def test_a_crash_while_the_state_after_an_epoch_is_written_leaves_the_one_before
     assert (run.state()["step"], run.state()["epochs_done"]) == (4, 0)
     assert same(run.go()[1], final)
     assert run.records() == reference.records()
+
+
+ODD_RECORD = {"kind": "step", "step": 1, "epoch": 1.0, "values": {"loss": 1.0}}
+ODD = {
+    "seconds": ("long", math.nan, -1.0),
+    "step": ("x", 10**9, -3, 0),
+    "epochs_done": (10**9, 1.5, 0),
+    "records": (3, *([ODD_RECORD | change] for change in ({"epoch": "x"}, {"values": 3}, {"values": {"loss": math.nan}}, {"values": {"loss": "x"}}))),
+    "last": ({"accuracy": "x", "nll": 1.0}, {"accuracy": 1.0, "nll": math.nan}, 3),
+    "best": ({"accuracy": "x", "nll": 1.0}, 3),
+    "best_epoch": ("x", -1),
+    "best_weights": (3, {"a": 3}, {}, {"a": torch.zeros(3)}),
+    "means": ([], [{"sums": {"loss": torch.zeros(3)}, "steps": 1}] * 2, [{"sums": {"loss": torch.zeros(())}, "steps": "x"}] * 2),
+}
+"""What no training has ever saved."""
+
+
+@pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in ODD.items() for value in values])
+def test_a_state_of_somebody_else_whose_values_make_no_sense_is_refused(part: str, value: Any, stopped_later: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    state = stopped_later.state()
+    assert part in state
+    checkpoint.save_state(run.folder / "checkpoint", state | {part: value}, name="1")
+    with pytest.raises(IntegrityError, match="the training state is none of this network and recipe"):
+        run.go()
+
+
+@pytest.fixture(scope="module")
+def stopped_later(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Stopped in its second epoch."""
+    run = Run(tmp_path_factory.mktemp("later") / "run")
+    run.stop(8)
+    return run
+
+
+@pytest.mark.parametrize("rate", [None, "x", math.nan, -1.0])
+def test_a_rate_that_is_none_is_refused(rate: Any, stopped_later: Run, tmp_path: Path) -> None:
+    run, state = Run(tmp_path / "run"), stopped_later.state()
+    state["optimizer"]["param_groups"][0]["lr"] = rate
+    checkpoint.save_state(run.folder / "checkpoint", state, name="1")
+    with pytest.raises(IntegrityError, match="none of this network and recipe"):
+        run.go()
+
+
+def test_moments_of_other_weights_are_refused(stopped_later: Run, tmp_path: Path) -> None:
+    run, state = Run(tmp_path / "run"), stopped_later.state()
+    state["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(5, 5)
+    checkpoint.save_state(run.folder / "checkpoint", state, name="1")
+    with pytest.raises(IntegrityError, match=r"none of this network and recipe[\s\S]*its moments are those of other weights"):
+        run.go()
+
+
+def test_how_the_optimizer_works_is_said_by_the_recipe_and_not_by_the_state(undisturbed: tuple[Run, Fitted, Any], tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    state = run.stop(8)
+    for group in state["optimizer"]["param_groups"]:
+        group |= {"momentum": "much", "weight_decay": 3.0}
+    checkpoint.save_state(run.folder / "checkpoint", state, name="99999999")
+    assert same(run.go()[1], undisturbed[2])

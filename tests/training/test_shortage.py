@@ -88,6 +88,26 @@ def test_validation_is_told_of_too_and_shrinks_with_the_pieces() -> None:
     assert sizes == [32, 8, *[8] * 5]
 
 
+class Bulky(nn.Module):
+    """Takes more memory than there is on its way to the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mlp()
+
+    def to(self, *arguments: Any, **named: Any) -> Any:
+        on_a_device()
+
+
+@pytest.mark.parametrize(("network", "teacher"), [(Bulky(), None), (mlp(), Bulky())], ids=["student", "teacher"])
+def test_what_does_not_fit_before_the_first_step_is_told_too(network: nn.Module, teacher: Any) -> None:
+    with pytest.raises(ResourceError) as short:
+        fit(network, CrossEntropy(), TRAIN, RECIPE, teacher=teacher, name="student-0")
+    assert short.value.what == "the memory is not enough to begin to train student-0: for the networks and their data"
+    assert "GB at most in use" in short.value.where
+    assert "training.device=cpu" in short.value.fix
+
+
 def test_several_students_may_be_fewer() -> None:
     group = [Student(Hungry(4, on_a_device), CrossEntropy(), RECIPE, str(index)) for index in range(3)]
     with pytest.raises(ResourceError, match="to train 3 students together in batches of 8") as short:

@@ -17,6 +17,7 @@ import pytest
 
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.transfer import Fault, TransferSet, faults, verify
+from darkknowledge.transfer._lock import building
 from darkknowledge.transfer._shard import Columns, to_bytes
 from darkknowledge.transfer._sidecar import Sidecar, commit, write_shard
 from transfer.small import Linear, content, plan_of, points, recorded
@@ -204,6 +205,32 @@ def test_what_a_recording_killed_at_its_end_left_is_told_from_damage(name: str, 
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(IntegrityError, match=r"fix: restore the file"):
         verify(folder)
+
+
+@pytest.mark.parametrize("part", [(0, 1), (0, 2)])
+def test_what_a_recording_at_work_has_not_removed_yet_is_no_damage(part: tuple[int, int], folder: Path) -> None:
+    left = [folder / "plan.json", folder / "shards" / ".00000-of-00007.arrow.tmp-1-ab"]
+    with building(folder, part=part):
+        for path in left:
+            path.write_text("{}")
+        assert faults(folder) == ()
+        left[0].unlink()
+    assert faults(folder) == ()
+    left[0].write_text("{}")
+    assert [fault.file for fault in faults(folder)] == ["plan.json"]
+
+
+def test_what_is_removed_during_the_look_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "plan.json").write_text("{}")
+    with building(folder, part=(0, 1)):
+
+        def look(path: Path) -> bool:
+            (folder / "plan.json").unlink()
+            path.unlink()
+            return False
+
+        monkeypatch.setattr("darkknowledge.transfer._verify.held_by_anybody", look)
+        assert faults(folder) == ()
 
 
 def test_all_damaged_files_are_named_at_once(folder: Path) -> None:

@@ -40,7 +40,7 @@ def run_jobs(stage: str, overrides: Sequence[str], *, show_config: bool, dry_run
     from rich.console import Console
 
     # In a file or a pipe nothing limits the width, and a table must not lose its cells' ends.
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 200, emoji=False)
     if dry_run:
         from darkknowledge.cli.plan import plan
 
@@ -162,24 +162,28 @@ def _transfer(settings: TransferSetSettings, console: Console) -> None:
 
 
 def _verify(settings: VerifySettings, console: Console) -> None:
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.verify import verify
 
+    report = reporter(console)
     for line in verify(settings.path):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        report(line)
 
 
 def _evaluate(settings: EvaluateSettings, console: Console) -> None:
     from darkknowledge.cli.tables import show_evaluations
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.evaluate import evaluate_from
 
-    show_evaluations(evaluate_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
+    show_evaluations(evaluate_from(settings, report=reporter()), console)
 
 
 def _export(settings: ExportSettings, console: Console) -> None:
     from darkknowledge.cli.export_table import show_exported
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.export import export_from
 
-    show_exported(export_from(settings, report=lambda line: print(line, file=sys.stderr)), console)
+    show_exported(export_from(settings, report=reporter()), console)
 
 
 def _predict(settings: PredictSettings, console: Console) -> None:
@@ -190,9 +194,10 @@ def _predict(settings: PredictSettings, console: Console) -> None:
 
 
 def _report(settings: ReportSettings, console: Console) -> None:
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.report import report_from
 
-    console.print(f"page: {report_from(settings, report=lambda line: print(line, file=sys.stderr))}", highlight=False, markup=False, soft_wrap=True)
+    reporter(console)(f"page: {report_from(settings, report=reporter())}")
 
 
 def _list(settings: ListSettings, console: Console) -> None:
@@ -203,10 +208,10 @@ def _list(settings: ListSettings, console: Console) -> None:
 
 
 def _figure(settings: FigureSettings, console: Console) -> None:
+    from darkknowledge.pipeline._reporting import reporter
     from darkknowledge.pipeline.figure import figure_from
 
-    path = figure_from(settings, report=lambda line: print(line, file=sys.stderr))
-    console.print(f"figure: {path}", highlight=False, markup=False, soft_wrap=True)
+    reporter(console)(f"figure: {figure_from(settings, report=reporter())}")
 
 
 STAGES: Mapping[str, Callable[[Any, Console], None]] = {

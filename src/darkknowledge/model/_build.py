@@ -123,6 +123,8 @@ def _try(network: Network) -> None:
     spec, training = network.spec, network.training
     try:
         logits = network.eval()(torch.zeros(1, *spec.input_shape))
+        # Once in some thousand networks of two classes the first logits look so by chance.
+        sure = _are_probabilities(logits) and _are_probabilities(network(torch.ones(1, *spec.input_shape)))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(
             f"{spec.name} cannot take inputs of shape {spec.input_shape}: {type(error).__name__}: {error}",
@@ -136,9 +138,13 @@ def _try(network: Network) -> None:
             f"{spec.name} answers one example with {f'shape {shape}' if shape else type(logits).__name__}, not with shape {(1, spec.num_classes)}",
             fix="a network returns one tensor of logits (batch, classes)",
         )
-    if spec.num_classes > 1 and (logits >= 0).all() and abs(logits.sum().item() - 1) < 1e-3:
+    if spec.num_classes > 1 and sure:
         raise UsageError(
             f"{spec.name} answers with probabilities: they are not negative and sum to 1",
             why="an objective takes a softmax of its own, and a second one hides nearly all of what it learns",
             fix="take its last softmax away: a network returns logits",
         )
+
+
+def _are_probabilities(logits: object) -> bool:
+    return isinstance(logits, torch.Tensor) and bool((logits >= 0).all()) and abs(logits.sum().item() - 1) < 1e-3

@@ -133,6 +133,8 @@ def _weighted(name: str, term: Term, weight: Weight) -> Weighted:
         raise UsageError(f"{name!r} is no Term but {type(term).__name__}", fix="derive your class from darkknowledge.objective.Term")
     if not term.needs <= {"teacher", "labels"}:
         raise UsageError(f"{name!r} needs {', '.join(sorted(term.needs))}", why="only 'teacher' and 'labels' can be given")
+    if not name.isprintable():
+        raise UsageError(f"a term cannot be called {name!r}", why="a run records its values under that name", fix="choose one that can be printed")
     if name in RESERVED:
         raise UsageError(f"a term cannot be called {name!r}", why="a run records something else under that name", fix="choose another name")
     check_nothing_to_train(repr(name), term)

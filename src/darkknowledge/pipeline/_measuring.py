@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from darkknowledge.contract import IGNORED, Answer, Examples, Output, Teacher
 from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import positions_of
 from darkknowledge.runs.checked_json import write_checked
-from darkknowledge.runs.files import Written, write_bytes
+from darkknowledge.runs.files import Written, remove, write_bytes
 from darkknowledge.transfer import TransferSet, require_same
 
 
@@ -83,15 +83,16 @@ class Evaluation:
         values: dict[str, Any] = {"name": self.name, "split": self.split, "fidelity_on": self.fidelity_on}
         return values | {name: asdict(part) if part else None for name, part in parts.items()}
 
-    def save(self, folder: Path, *, suffix: str = "", beside: Mapping[str, Written] | None = None) -> None:
+    def save(self, folder: Path, *, suffix: str = "", write_beside: Callable[[], Mapping[str, Written]] = dict) -> None:
         """Write ``evaluation-SPLIT.json`` and ``answers-SPLIT.safetensors`` into a run folder; ``suffix`` follows the split.
 
-        The former vouches for the latter, and for the files that were written ``beside`` it.
+        The former vouches for the latter, and for the files that ``write_beside`` writes.
         """
-        name = f"answers-{self.split}{suffix}.safetensors"
-        files = {name: self.answers.save(folder / name), **(beside or {})}
-        content = {**self.to_dict(), "files": {name: asdict(written) for name, written in files.items()}}
-        write_checked(folder / f"evaluation-{self.split}{suffix}.json", content)
+        name, numbers = f"answers-{self.split}{suffix}.safetensors", folder / f"evaluation-{self.split}{suffix}.json"
+        # Earlier numbers vouch for earlier answers: a process that is killed in between leaves none that are not its own.
+        remove(numbers)
+        files = {name: self.answers.save(folder / name), **write_beside()}
+        write_checked(numbers, {**self.to_dict(), "files": {name: asdict(written) for name, written in files.items()}})
 
 
 BATCH = 1024

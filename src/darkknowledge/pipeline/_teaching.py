@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from darkknowledge.contract import Objective, Output, Report, Teacher
@@ -20,6 +19,7 @@ from darkknowledge.objective import Mixture
 from darkknowledge.pipeline._materials import assemble_teacher, examine_teacher, fingerprints, is_folder, load_members, positions_of, soft_temperature
 from darkknowledge.pipeline._parts import RecordedSettings
 from darkknowledge.pipeline._recording import Recording, codec_for, find_or_record, identify, tellable
+from darkknowledge.pipeline._reporting import error_stream
 from darkknowledge.pipeline.settings import DistillSettings
 from darkknowledge.runs.files import MANIFEST, sha256
 from darkknowledge.runs.folder import open_run
@@ -128,7 +128,7 @@ def _found_or_recorded(recording: Recording, settings: Sequence[DistillSettings]
         next((folder for folder in folders if os.access(folder.parent, os.W_OK)), folders[-1]),
         device=resolve_device(settings[0].training.device),
         progress=settings[0].logging.progress,
-        console=Console(stderr=True),
+        console=error_stream(),
         report=report,
     )
 

@@ -21,6 +21,7 @@ from darkknowledge.model import Network
 from darkknowledge.pipeline._folders import note_changes, open_folder, removed_on_failure
 from darkknowledge.pipeline._materials import split_fingerprint
 from darkknowledge.pipeline._parts import LoggingSettings
+from darkknowledge.pipeline._reporting import error_stream, reporter
 from darkknowledge.pipeline.settings import StageSettings
 from darkknowledge.runs.files import write_text
 from darkknowledge.runs.folder import RunFolder
@@ -87,8 +88,8 @@ def train_in_folders(
 
     ``prepare`` makes the jobs of those that are not finished yet, whose numbers it is given.
     """
-    console = Console(stderr=True)
-    report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    console = error_stream()
+    report = report or reporter(console)
     outcomes: dict[int, Outcome] = {}
     with ExitStack() as working:
         with ExitStack() as preparing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from darkknowledge import model as model_room
 from darkknowledge.analysis import measure_cost
 from darkknowledge.contract import Average, Examples, Report
 from darkknowledge.data import Dataset
-from darkknowledge.errors import DarkKnowledgeError, UsageError
+from darkknowledge.errors import DarkKnowledgeError, DataError, UsageError
 from darkknowledge.pipeline._materials import (
     assemble_teacher,
     fingerprints,
@@ -129,10 +130,23 @@ class _Ensemble:
 
     def evaluate(self, settings: EvaluateSettings, report: Report) -> Evaluation:
         """Measure it."""
-        examples = self.data.open_test() if settings.split == "test" else self.data.validation
-        size = settings.batch_size
+        examples, size = _examples(self.data, settings), settings.batch_size
         found = evaluate_subject(self.subject, examples, split=settings.split, validation=self.validation, cost=settings.cost, batch_size=size)
         return _timed(found, self.subject, None, examples, report)
+
+
+def _examples(data: Dataset, settings: EvaluateSettings) -> Examples:
+    """The split to measure on.
+
+    Raises:
+        DataError: it holds nothing.
+    """
+    examples = data.open_test() if settings.split == "test" else data.validation
+    if not len(examples):
+        raise DataError(
+            f"the {settings.split} split is empty", where=data.describe(), fix="evaluate on the other split: split=test or split=validation"
+        )
+    return examples
 
 
 def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | None, report: Report) -> Evaluation:
@@ -141,7 +155,7 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
     found = data or data_of(run, settings)
     require_same_data(run, found)
     check_pairing(network.spec.class_names, found.class_names)
-    examples = found.open_test() if settings.split == "test" else found.validation
+    examples = _examples(found, settings)
     subject = Subject(str(run.path), Frozen(network, found.class_names), [network], [folder / "model.safetensors"])
     teacher = _teacher_subject(run, settings, found, report)
     reference = None if teacher is None else answer(teacher.teacher, examples, batch_size=settings.batch_size)
@@ -159,8 +173,8 @@ def _evaluate_run(run: RunFolder, settings: EvaluateSettings, data: Dataset | No
         fidelity = fidelity_to_recorded(subject.teacher, recorded, found.train, batch_size=settings.batch_size)
         evaluation = replace(evaluation, fidelity=fidelity, fidelity_on="transfer set")
     shown = settings.split == "test" and settings.weights == "last"
-    beside = save_for_page(run.path, examples, student=evaluation.answers, teacher=reference) if shown else {}
-    evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best", beside=beside)
+    page = partial(save_for_page, run.path, examples, student=evaluation.answers, teacher=reference) if shown else dict
+    evaluation.save(run.path, suffix="" if settings.weights == "last" else "-best", write_beside=page)
     return evaluation
 
 

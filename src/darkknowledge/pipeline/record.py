@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from darkknowledge.contract import Report, Teacher
 from darkknowledge.data import Dataset
@@ -26,6 +25,7 @@ from darkknowledge.pipeline._materials import (
 )
 from darkknowledge.pipeline._parts import USUAL
 from darkknowledge.pipeline._recording import Recording, codec_for, identify, record_rows
+from darkknowledge.pipeline._reporting import error_stream, reporter
 from darkknowledge.pipeline.settings import RecordSettings, validate
 from darkknowledge.training.memory import freed_memory_kept
 from darkknowledge.training.precision import resolve_device
@@ -86,8 +86,8 @@ def record_from(
     settings: RecordSettings, *, teacher: Teacher | None = None, data: Dataset | None = None, report: Report | None = None
 ) -> TransferSet | None:
     """`record` with checked settings; ready objects stand in for those that the settings name."""
-    console = Console(stderr=True)
-    report = report or (lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    console = error_stream()
+    report = report or reporter(console)
     part, device = _part(settings), _device(settings)
     use_threads(settings.threads)
     require_place(settings.out)

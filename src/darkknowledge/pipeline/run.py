@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from darkknowledge.analysis import GapRecovered, McNemar, PairedTest, gap_recovered, mcnemar, paired_test
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
@@ -32,6 +30,7 @@ from darkknowledge.pipeline._parts import DataSettings, ModelSettings, Objective
 from darkknowledge.pipeline._pictures import save_for_page
 from darkknowledge.pipeline._recording import codec_for
 from darkknowledge.pipeline._reopening import require_same_data
+from darkknowledge.pipeline._reporting import reporter
 from darkknowledge.pipeline._teaching import fits_memory, in_blocks, soft_temperatures
 from darkknowledge.pipeline._training import Trained
 from darkknowledge.pipeline.distill import distill_from
@@ -146,7 +145,7 @@ def run(
 @stoppable()
 def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparison:
     """`run` with checked settings."""
-    report = report or Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print
+    report = report or reporter()
     folder, fresh = open_folder("run", settings)
     if folder.finished:
         raise UsageError(

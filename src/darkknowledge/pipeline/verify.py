@@ -79,7 +79,12 @@ def _network(path: Path) -> str:
 
 
 def _state(path: Path) -> str:
-    verify_digest(path)
+    try:
+        verify_digest(path)
+    except IntegrityError:
+        if path.exists():
+            raise
+        return f"{path}: a training state that newer ones have replaced meanwhile"
     return f"{path}: a training state, every byte as it was written"
 
 

@@ -220,6 +220,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def remove(path: Path) -> None:
+    """Take a file away, if it is there; errors as `write_file`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers have left in a folder in which nobody else is at work."""
     for path in folder.iterdir():

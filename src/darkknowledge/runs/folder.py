@@ -34,12 +34,12 @@ from darkknowledge.errors import BusyError, DarkKnowledgeError, IntegrityError, 
 from darkknowledge.runs.checked_json import read_checked, vouched_for, write_checked
 from darkknowledge.runs.environment import environment
 from darkknowledge.runs.files import TEMPORARY, Written, storage_error, sweep, verify_files, write_json, write_text
-from darkknowledge.runs.own_lock import not_inherited
+from darkknowledge.runs.own_lock import held_by_anybody, not_inherited
 from darkknowledge.runs.plain_yaml import as_yaml, read_yaml
 
 RUNNING, FINISHED = "running", "finished"
 
-_TEXTS = ("kind", "status", "started", "data_fingerprint", "split_fingerprint")
+_TEXTS = ("kind", "status", "started", "ended", "data_fingerprint", "split_fingerprint")
 """What is text in every record that has it."""
 
 ATTEMPTS, PAUSE = 5, 0.05
@@ -141,7 +141,7 @@ class RunFolder:
     def status(self) -> str:
         """``created``, ``running``, ``finished``, ``preempted`` (by a signal), ``failed``; ``killed`` if it had no time to say so."""
         status = str(self.record["status"])
-        if status != RUNNING or _held_by_anybody(self.path):
+        if status != RUNNING or held_by_anybody(self.path / ".lock"):
             return status
         status = str(self.record["status"])  # it may have come to its end between the two looks
         return "killed" if status == RUNNING else status
@@ -211,7 +211,9 @@ def begun(path: Path) -> bool:
     """Whether there is something in a folder, other than what a process leaves that is killed before ``run.json`` makes it a run."""
     if not path.is_dir():
         return os.path.lexists(path)
-    return any(entry.name not in ("config.yaml", "environment.json", ".lock") and not TEMPORARY.fullmatch(entry.name) for entry in path.iterdir())
+    # Without the lock, which is made first, a config.yaml is somebody else's.
+    ours = ("config.yaml", "environment.json", ".lock") if (path / ".lock").is_file() else ()
+    return any(entry.name not in ours and not TEMPORARY.fullmatch(entry.name) for entry in path.iterdir())
 
 
 def refuse_links(run: RunFolder) -> None:
@@ -307,24 +309,6 @@ def _locked(file: FileIO) -> bool:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-    return False
-
-
-def _held_by_anybody(path: Path) -> bool:
-    """Whether a process holds the lock of a folder, as far as that can be known."""
-    try:
-        # Without waiting, as one that is a pipe would have us do for its writer.
-        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
     return False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _held: set[int] = set()
 
@@ -17,6 +19,24 @@ def not_inherited(descriptor: int) -> Iterator[None]:
         yield
     finally:
         _held.discard(descriptor)
+
+
+def held_by_anybody(path: Path) -> bool:
+    """Whether a process holds the lock on a file, as far as that can be known."""
+    try:
+        # Without waiting, as one that is a pipe would have us do for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _let_go() -> None:

@@ -21,6 +21,7 @@ from darkknowledge.contract import Answer, Batch, Loss, Objective, Report, check
 from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
+from darkknowledge.training.history import History
 from darkknowledge.training.means import Means, read
 from darkknowledge.training.memory import out_of_memory
 from darkknowledge.training.optimizer import make_optimizer
@@ -311,17 +312,33 @@ class Learner:
             raise IntegrityError(what, where=str(folder), why=str(error) or type(error).__name__, fix="start the run anew") from error
 
     def _load(self, state: dict[str, Any]) -> None:
-        self.step, self.epochs_done, self.seconds_before = state["step"], state["epochs_done"], state["seconds"]
+        before = History.of(state)
+        self.step, self.epochs_done, self.seconds_before = before.step, before.epochs_done, before.seconds
+        begun = min(self.epochs_done * self.per_epoch, self.steps)
+        if not begun <= self.step <= min(begun + self.per_epoch, self.steps):
+            raise ValueError(f"after {self.epochs_done} epochs it cannot be at step {self.step}")
         self.saved, self.sound_at = (self.step, self.epochs_done), self.step
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_moments(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.window, self.whole = (Means.of(means, self.fabric.device) for means in state["means"])
-        self.records = [Record(**record) for record in state["records"]]
-        self.last = Score(**state["last"]) if state["last"] else None
-        self.best = Score(**state["best"]) if state["best"] else None
-        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+        self.records, self.last, self.best, self.best_epoch = before.records, before.last, before.best, before.best_epoch
+        self.best_weights = state["best_weights"]
+        if self.best_weights is not None and _shapes(self.best_weights) != _shapes(self.network.state_dict()):
+            raise ValueError("its best weights are those of another network")
+
+    def _load_moments(self, state: dict[str, Any]) -> None:
+        """The optimizer's numbers for each weight, and its last rate; how it works with them is the recipe's business."""
+        own = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state)
+        for group, values in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(values)
+            if not 0 <= float(group["lr"]) < math.inf:
+                raise ValueError(f"its learning rate is {group['lr']}")
+        for weight, moments in self.optimizer.state.items():
+            if any(moment is not None and moment.shape not in ((), weight.shape) for moment in moments.values()):
+                raise ValueError("its moments are those of other weights")
 
     def result(self) -> Fitted:
         """Hand over: the averaged weights go into the network."""
@@ -355,3 +372,7 @@ def _quiet_fabric(device: str, precision: str) -> Fabric:
 def _moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """The exponential moving average of parameters and buffers."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}

@@ -21,6 +21,10 @@ except ImportError as error:
     raise ResourceError("Lightning is not installed", fix="pip install 'darkknowledge[trainer]'") from error
 
 
+ROOM = 0.25
+"""How far beyond [0, 1] pictures may lie that were resized or jittered without clipping."""
+
+
 class DistillationModule(lightning.LightningModule):
     """A student with its objective, optimizer and schedule, for a plain ``lightning.Trainer.fit``.
 
@@ -28,7 +32,8 @@ class DistillationModule(lightning.LightningModule):
     ``recipe`` gives the optimizer and the schedule; how long, how precise and on what is the Trainer's business.
 
     Batches are a `Batch` or pairs ``(inputs, labels)``: inputs (B, …) float in [0, 1], labels (B,) int64, or (B, C) float of mixed pictures. A
-    teacher that looks its answers up by id, as a recorded one does, needs a `Batch`.
+    teacher that looks its answers up by id, as a recorded one does, needs a `Batch`. Networks that normalise what they see, as those of
+    `darkknowledge.model` do, learn little from pictures in another range, so the first batches of each kind are looked at for them.
     """
 
     def __init__(self, student: nn.Module, objective: Objective, *, teacher: Teacher | None = None, recipe: Recipe | None = None) -> None:
@@ -38,6 +43,7 @@ class DistillationModule(lightning.LightningModule):
         self.objective = objective
         self.recipe = recipe or Recipe()
         self._outside: Sequence[Teacher] = () if teacher is None else (teacher,)
+        self._to_look_at = {"training", "validation"} if any(map(_normalises, [student, *getattr(teacher, "networks", ())])) else set()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (B, C) of the student, at temperature 1."""
@@ -52,11 +58,12 @@ class DistillationModule(lightning.LightningModule):
         """The objective of one batch; every term is logged under its name.
 
         Raises:
-            UsageError: the teacher needs ids, and the batch is a pair.
+            UsageError: the teacher needs ids, and the batch is a pair; or the first inputs lie outside [0, 1].
         """
         if not isinstance(batch, Batch) and any(getattr(teacher, "needs_ids", False) for teacher in self._outside):
             raise _no_ids()
         batch = as_batch(batch)
+        self._look_once(batch.inputs, "training")
         answer = self._outside[0](batch) if self._outside else None
         loss = self.objective.loss(self(batch.inputs), answer, batch.labels, epoch=self.global_step / self._clock()[0])
         self.log_dict({f"train/{name}": value for name, value in {"loss": loss.total.detach(), **loss.terms}.items()}, batch_size=len(batch))
@@ -69,8 +76,9 @@ class DistillationModule(lightning.LightningModule):
             project()
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Accuracy and negative log-likelihood (nats) over the labelled examples."""
+        """Accuracy and negative log-likelihood (nats) over the labelled examples; errors as `training_step`."""
         batch = as_batch(batch)
+        self._look_once(batch.inputs, "validation")
         known = batch.labels != IGNORED
         if not (labelled := int(known.sum())):
             return
@@ -90,6 +98,12 @@ class DistillationModule(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _look_once(self, inputs: Tensor, kind: str) -> None:
+        """Only once, because on a device whoever looks has to wait."""
+        if kind in self._to_look_at:
+            self._to_look_at.remove(kind)
+            check_pictures(inputs, where=f"the {kind} batches of the Trainer")
+
     def _clock(self) -> tuple[float, float]:
         """Optimizer steps in an epoch, and epochs in all; a stream of unknown length counts as one epoch."""
         total, batches = float(self.trainer.estimated_stepping_batches), float(self.trainer.num_training_batches)
@@ -105,6 +119,27 @@ def as_batch(batch: Any) -> Batch:
         return batch
     inputs, labels = batch
     return Batch(torch.full((len(labels),), -1, dtype=torch.int64, device=labels.device), inputs, labels)
+
+
+def check_pictures(inputs: Tensor, *, where: str) -> None:
+    """Inputs are floating-point numbers in [0, 1], or not far outside.
+
+    Raises:
+        UsageError: they are not.
+    """
+    low, high = (value.item() for value in inputs.aminmax()) if inputs.numel() else (0, 1)
+    if not inputs.is_floating_point() or not -ROOM <= low <= high <= 1 + ROOM:
+        raise UsageError(
+            f"the inputs are {inputs.dtype} from {low:.4g} to {high:.4g}, and must be floating-point numbers in [0, 1]",
+            where=where,
+            why="the networks normalise what they see, and nothing else would tell that it is done twice or not to scale",
+            fix="divide bytes by 255, and leave transforms.Normalize away",
+        )
+
+
+def _normalises(network: nn.Module) -> bool:
+    """Whether it says what it expects to see, as `darkknowledge.model.Network` does: this room does not know that class."""
+    return getattr(network, "preprocessing", None) is not None
 
 
 def _no_ids() -> UsageError:

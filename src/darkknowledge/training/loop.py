@@ -24,6 +24,7 @@ from darkknowledge.training.batched import Batched, worth_batching
 from darkknowledge.training.compiling import compiled, piece_sizes
 from darkknowledge.training.learner import Fitted, Learner, Student
 from darkknowledge.training.memory import freed_memory_kept, shortage_told
+from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.residency import reside
@@ -81,9 +82,12 @@ def fit_together(
     if not len(train):
         raise DataError("the training split is empty", fix="keep at least one example to train on")
     assert all(same_batches(student.recipe, students[0].recipe) for student in students), "these runs do not see the same batches"
-    with stoppable():  # nothing is done yet that a signal would have to wait for
+    # Nothing is done yet that a signal would have to wait for.
+    with stoppable(), shortage_told(resolve_device(students[0].recipe.device), lambda: _too_large_to_begin(students)):
         learners = [Learner(student, train.ids) for student in students]
-        train, validation = reside([train, validation], learners[0].fabric.device)
+        device = learners[0].fabric.device
+        train, validation = reside([train, validation], device)
+        teacher = teacher.to(device) if teacher is not None else None
     outcomes: dict[int, Fitted | DivergedError] = {}
     # After a kill their saved states may be of different steps; those of one step go on together.
     for place in sorted({(learner.epochs_done, learner.step) for learner in learners}):
@@ -93,6 +97,12 @@ def fit_together(
     return [outcomes[index] for index in range(len(learners))]
 
 
+def _too_large_to_begin(students: Sequence[Student]) -> tuple[str, str]:
+    """What there is not enough memory for before the first step, and what may help."""
+    who = students[0].name if len(students) == 1 else f"{len(students)} students together"
+    return f"begin to train {who}: for the networks and their data", "choose a smaller network, a freer device, or training.device=cpu"
+
+
 class Lockstep:
     """Runs at the same step of the same way through the examples."""
 
@@ -100,7 +110,7 @@ class Lockstep:
         self.learners, self.going, self.train, self.validation = learners, list(learners), train, validation
         # Whatever they agree on, the first has.
         self.first, self.device = learners[0], learners[0].fabric.device
-        self.teacher = teacher.to(self.device) if teacher is not None else None
+        self.teacher = teacher
         self.watched = {learner: ExitStack() for learner in learners}
         self.diverged: dict[Learner, DivergedError] = {}
         self.batched: Batched | None = None

@@ -21,7 +21,9 @@ class Means:
         """What `state` was taken of."""
         means = cls()
         means.sums = {name: tensor.to(device) for name, tensor in state["sums"].items()}
-        means.steps = state["steps"]
+        means.steps = int(state["steps"])
+        if any(total.ndim for total in means.sums.values()):
+            raise ValueError("its means are no scalars")
         return means
 
     def add(self, values: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.files import sha256
+from darkknowledge.runs.own_lock import held_by_anybody
 from darkknowledge.transfer._identity import Identity
 from darkknowledge.transfer._keys import keys_digest
 from darkknowledge.transfer._layout import AGAIN, LOCK, MANIFEST, PLAN, SHARDS, printable
@@ -64,15 +65,17 @@ def faults(path: str | os.PathLike[str]) -> tuple[Fault, ...]:
 
 
 def _strangers(folder: Path, manifest: Manifest) -> Iterator[Fault]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+    found = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))}
+    at_work = any(held_by_anybody(path) for path, name in found.items() if LOCKS.fullmatch(name))
+    for path, name in found.items():
         if path.is_symlink() and name not in manifest.files:
             yield Fault(name, "is a link")
         elif name in {MANIFEST, SHARDS, *manifest.files} or (path.is_file() and LOCKS.fullmatch(name)):
             continue
         elif path.is_file() and LEFT.fullmatch(name):
-            yield Fault(name, LEFT_BEHIND)
-        else:
+            if not at_work:
+                yield Fault(name, LEFT_BEHIND)
+        elif path.exists():  # a recording that ends has removed what it needs no longer
             yield Fault(name, "does not belong to the set")
 
 
