@@ -117,7 +117,7 @@ class Card:
         table = ["| file | MB | errors | accuracy | 95 % interval | greatest difference of a logit | same class |", "|---|---|---|---|---|---|---|"]
         for result in self.results:
             low, high = (f"{100 * end:.2f}" for end in result.interval)
-            beside = f"{result.difference:.1e} | {result.same_class:,}" if result is not first else "– | –"
+            beside = f"{result.difference:.1e} | {result.same_class:,}"
             cells = f"{result.bytes / 1e6:.2f} | {result.errors:,} | {100 * result.accuracy:.2f} % | {low} to {high} % | {beside}"
             table.append(f"| `{result.file}` | {cells} |")
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
