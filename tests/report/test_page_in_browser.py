@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import darkknowledge
-from darkknowledge.report.gather import read_answers
+from darkknowledge.report.reading import read_answers
 from report.conftest import Opened
 from report.invented import TEMPERATURE, comparison
 

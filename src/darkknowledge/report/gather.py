@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as from_safetensors
 from torch import Tensor
 
-from darkknowledge.analysis import Cost, Latency
-from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
+from darkknowledge.errors import DarkKnowledgeError, UsageError
+from darkknowledge.report.reading import FAULTS, read_answers, read_class_names, read_measures, read_metrics, read_pictures, read_tensors
 from darkknowledge.report.story import PICTURES, TEACHER, Answers, Network, Story, setting
-from darkknowledge.runs.checked_json import read_checked, vouched_for
-from darkknowledge.runs.files import LARGEST, read_json, require_modest, verify_files
+from darkknowledge.runs.checked_json import read_checked
+from darkknowledge.runs.files import read_json
 from darkknowledge.runs.folder import RunFolder, begun, list_runs, open_run
-
-FAULTS = (DarkKnowledgeError, SafetensorError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What reading a file that somebody else wrote may raise."""
 
 
 class Gathering:
@@ -85,13 +78,13 @@ class Gathering:
         if self.teacher is not None or not (folder / TEACHER).is_file():
             return
         answers = self._read(folder / TEACHER, lambda: read_answers(folder, TEACHER, vouching))
-        fitted, cost = self._read(vouching, lambda: _measures(measured)) or (None, None)
+        fitted, cost = self._read(vouching, lambda: read_measures(measured)) or (None, None)
         if answers is not None:
             self.teacher = Network("teacher", folder, answers=answers, fitted=fitted, cost=cost)
 
     def _add_pictures(self, folder: Path, vouching: Path) -> None:
         if (folder / PICTURES).is_file():
-            found = self._read(folder / PICTURES, lambda: _pictures(read_tensors(folder, PICTURES, vouching)))
+            found = self._read(folder / PICTURES, lambda: read_pictures(read_tensors(folder, PICTURES, vouching)))
             self.pictures |= found or {}
 
     def _network(self, run: RunFolder) -> Network:
@@ -99,7 +92,7 @@ class Gathering:
         answers, fitted, cost, absent = None, None, None, ""
         if vouching.is_file():
             answers = self._read(vouching, lambda: read_answers(path, "answers-test.safetensors", vouching))
-            fitted, cost = self._read(vouching, lambda: _measures(read_checked(vouching))) or (None, None)
+            fitted, cost = self._read(vouching, lambda: read_measures(read_checked(vouching))) or (None, None)
             absent = "" if answers else self.notes[-1]
         else:
             absent = f"{path.name} was never measured on the test split: dk evaluate run={path}"
@@ -109,12 +102,12 @@ class Gathering:
             settings=run.config,
             record=run.record,
             environment=self._read(path / "environment.json", lambda: dict(read_json(path / "environment.json"))) or {},
-            metrics=self._read(path / "metrics.jsonl", lambda: _metrics(path / "metrics.jsonl")) or (),
+            metrics=self._read(path / "metrics.jsonl", lambda: read_metrics(path / "metrics.jsonl")) or (),
             answers=answers,
             absent=absent,
             fitted=fitted,
             cost=cost,
-            class_names=self._read(path / "model", lambda: _class_names(path / "model" / "config.json")) or (),
+            class_names=self._read(path / "model", lambda: read_class_names(path / "model" / "config.json")) or (),
         )
 
     def _read(self, path: Path, read: Any) -> Any:
@@ -192,71 +185,3 @@ def _by_seed(network: Network) -> int:
 
 def _data(network: Network) -> str:
     return str(setting(network.settings, "data.name") or "")
-
-
-def read_answers(folder: Path, name: str, vouching: Path) -> Answers:
-    """Answers that an evaluation has written.
-
-    Raises:
-        IntegrityError: they are not what the file ``vouching`` for them says, or no answers.
-    """
-    found = read_tensors(folder, name, vouching)
-    ids, labels, logits = (found[part] for part in ("ids", "labels", "logits"))
-    members, weights = found.get("members"), found.get("weights")
-    whole = logits.ndim == 2 and len(logits) and ids.shape == labels.shape == logits.shape[:1] and not ids.is_floating_point()
-    fits = members is None or (members.shape[1:] == logits.shape and weights is not None and weights.shape == members.shape[:1])
-    if not (whole and fits and logits.isfinite().all() and labels.dtype == torch.int64 and int(labels.max()) < logits.shape[1]):
-        raise IntegrityError(f"{name} holds no answers", where=str(folder / name))
-    return Answers(ids, labels, logits.float(), members, weights)
-
-
-def read_tensors(folder: Path, name: str, vouching: Path) -> dict[str, Tensor]:
-    """The tensors of a file.
-
-    Raises:
-        IntegrityError: the file is not what ``vouching`` says.
-    """
-    files = vouched_for(vouching)
-    if name in files:
-        verify_files(folder, {name: files[name]})
-    return from_safetensors((folder / name).read_bytes())
-
-
-def _measures(measured: Any) -> tuple[float | None, Cost | None]:
-    """The fitted temperature and the cost that an evaluation noted."""
-    if not isinstance(measured, Mapping):
-        return None, None
-    fitted, cost = measured.get("temperature"), measured.get("cost")
-    return None if fitted is None else float(fitted["temperature"]), None if cost is None else _cost(cost)
-
-
-def _cost(values: Mapping[str, Any]) -> Cost:
-    latency = tuple(
-        Latency(
-            int(one["batch_size"]),
-            float(one["median"]),
-            float(one["first_quartile"]),
-            float(one["third_quartile"]),
-            int(one["repeats"]),
-            int(one["threads"]),
-            str(one["device"]),
-            str(one.get("runtime", "pytorch")),
-        )
-        for one in values["latency"]
-    )
-    size = values["file_bytes"]
-    return Cost(int(values["parameters"]), int(values["macs"]), None if size is None else int(size), latency)
-
-
-def _pictures(tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    return dict(zip(tensors["ids"].tolist(), tensors["pictures"], strict=True))
-
-
-def _metrics(path: Path) -> tuple[Mapping[str, Any], ...]:
-    require_modest(path, largest=LARGEST)
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return tuple(line for line in lines if isinstance(line, Mapping))
-
-
-def _class_names(path: Path) -> tuple[str, ...]:
-    return tuple(map(str, read_json(path)["network"]["class_names"]))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darkknowledge.contract import IGNORED, Output
+from darkknowledge.contract import IGNORED, Average, Output
 from darkknowledge.report.choosing import Opinions, instructive
 from darkknowledge.report.content import Section, Special, missing
 from darkknowledge.report.picture import data_uri
@@ -44,7 +44,7 @@ class Series:
     name: str
     parts: tuple[int, ...]
     weights: tuple[float, ...]
-    average: str = "probability"
+    average: Average = "probability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _sample(story: Story, answers: Answers, networks: Sequence[Tensor], position
 
 def probabilities(logits: Tensor, series: Series, temperature: float) -> Tensor:
     """What a series says (C,) of the networks' logits (M, C) of one picture."""
-    output = Output(logits[list(series.parts), None], torch.tensor(series.weights), "logit" if series.average == "logit" else "probability")
+    output = Output(logits[list(series.parts), None], torch.tensor(series.weights), series.average)
     return (output.logits(temperature)[0].double() / temperature).softmax(-1)
 
 
