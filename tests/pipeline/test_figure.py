@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
 
 import darkknowledge
@@ -21,6 +22,8 @@ from darkknowledge.pipeline._drawable import answered, by_temperature, most_ambi
 from darkknowledge.pipeline.settings import FigureSettings
 from darkknowledge.report.answers import KeptAnswers
 from darkknowledge.report.figure import CHOICES
+from darkknowledge.runs.checked_json import read_checked, write_checked
+from darkknowledge.runs.files import Written
 from pipeline.small import LOGGING, STEPS, STUDENT
 
 
@@ -141,6 +144,28 @@ def test_an_example_beyond_the_split_and_a_run_named_twice_are_refused(world: Pa
         darkknowledge.figure("sample", world / "teacher", sample=500)
     with pytest.raises(UsageError, match="named twice"):
         darkknowledge.figure("reliability", [world / "teacher", world / "teacher"])
+
+
+@pytest.mark.parametrize("wrong", ["labels beyond the classes", "logits that are no numbers", "no examples", "other shapes", "no logits"])
+def test_answers_that_make_no_sense_are_refused_in_words(wrong: str, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "teacher", tmp_path / "odd")
+    kept = load_file(world / "teacher" / "answers-test.safetensors")
+    if wrong == "labels beyond the classes":
+        kept["labels"][3] = 10
+    elif wrong == "logits that are no numbers":
+        kept["logits"][3, 3] = np.nan
+    elif wrong == "no examples":
+        kept = {name: values[:0] for name, values in kept.items()}
+    elif wrong == "other shapes":
+        kept["labels"] = kept["labels"][:, None]
+    else:
+        del kept["logits"]
+    save_file(kept, tmp_path / "odd" / "answers-test.safetensors")
+    numbers = read_checked(world / "teacher" / "evaluation-test.json")
+    numbers["files"] = {"answers-test.safetensors": asdict(Written.of(tmp_path / "odd" / "answers-test.safetensors"))}
+    write_checked(tmp_path / "odd" / "evaluation-test.json", numbers)
+    with pytest.raises(IntegrityError, match=r"answers-test\.safetensors (holds no|does not hold)"):
+        darkknowledge.figure("reliability", tmp_path / "odd")
 
 
 def test_answers_that_were_altered_or_are_to_other_examples_are_refused(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -45,8 +46,9 @@ def read_answers(folder: Path, *, split: str) -> KeptAnswers:
         raise IntegrityError(
             f"{answers.name} does not hold the answers of a run: {error}", where=str(answers), fix="evaluate the run again"
         ) from error
-    if logits.ndim != 2 or logits.shape != (len(ids), len(names)) or labels.shape != ids.shape or ids.ndim != 1:
-        what = f"{answers.name} holds logits {tuple(logits.shape)} for {len(ids)} examples and {len(names)} classes"
+    fits = ids.ndim == 1 and len(ids) and labels.shape == ids.shape and logits.shape == (len(ids), len(names)) and logits.is_floating_point()
+    if not (fits and labels.dtype == torch.int64 and int(labels.max()) < len(names) and logits.isfinite().all()):
+        what = f"{answers.name} holds no logits and labels of {len(names)} classes"
         raise IntegrityError(what, where=str(answers), fix="evaluate the run again")
     return KeptAnswers(names, ids, labels, logits.float())
 

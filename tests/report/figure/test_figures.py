@@ -206,7 +206,7 @@ def test_errors_against_temperature_are_means_over_seeds_with_a_t_interval() -> 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_equal_figures_are_equal_files_and_any_class_name_is_a_text(kind: str, tmp_path: Path) -> None:
-    found = Sample(("$\\frac{", "$a$", "#1", "<b>", "&"), {"teacher": LOGITS}, 0)
+    found = Sample(("$\\frac$", "$a$", "#1", "<b>", "&"), {"teacher": LOGITS}, 0)
     for name in "ab":
         save(sample(found, temperatures=[4.0]), tmp_path / f"{name}.{kind}")
     assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
