@@ -12,7 +12,8 @@ from darkknowledge.analysis import summarise
 from darkknowledge.report.content import Block, Figures, Listing, Note, Section, Table
 from darkknowledge.report.groups import Group, Groups, said, told
 from darkknowledge.report.plot import Axis, Plot, linear, logarithmic
-from darkknowledge.report.sections.outcome import draw_interval, error_interval, error_rates
+from darkknowledge.report.sections._networks import error_interval, error_rates
+from darkknowledge.report.sections.outcome import draw_interval
 from darkknowledge.report.sections.provenance import listing
 from darkknowledge.report.text import NOTHING, finite, number, plain, span, spread, visible
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from darkknowledge.analysis import Cost
 from darkknowledge.report.content import Figures, Section, missing
 from darkknowledge.report.plot import Plot, linear, logarithmic, short
-from darkknowledge.report.sections.outcome import Arm, cost_of, error_rates
+from darkknowledge.report.sections._networks import Arm, cost_of, error_rates
 from darkknowledge.report.story import Story
 
 TITLE = "Accuracy against size and time"
