@@ -189,7 +189,8 @@ def test_the_points_of_a_reliability_diagram_weigh_up_to_the_accuracy(answers: t
 
 def test_the_curves_are_the_epochs_of_the_metrics() -> None:
     epochs = [{"kind": "epoch", "epoch": n, "loss": 3 / n, "soft": 2 / n, "hard": 1 / n, "validation_accuracy": 0.5} for n in (1, 2)]
-    terms, accuracy, nll = curves({"student": [{"kind": "step", "epoch": 0.5, "soft": 9.0}, *epochs]}).axes
+    odd = {"kind": "epoch", "epoch": "third", "soft": 1, "hard": None, "word": "a", "validation_nll": [1]}
+    terms, accuracy, nll = curves({"student": [{"kind": "step", "epoch": 0.5, "soft": 9.0}, *epochs, odd]}).axes
     assert {line.get_label(): list(line.get_ydata()) for line in terms.lines} == {"soft": [2, 1], "hard": [1, 0.5]}
     assert list(accuracy.lines[0].get_ydata()) == [0.5, 0.5]
     assert [text.get_text() for text in nll.texts] == ["not measured"]

@@ -29,7 +29,8 @@ def curves(runs: Mapping[str, Records]) -> Figure:
     terms, *panels = figure.subplots(1, 1 + len(PANELS))
     for (name, records), colour, marker in zip(runs.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
         epochs = [record for record in records if record.get("kind") == "epoch"]
-        found = sorted({key for record in epochs for key in record} - NO_TERMS - {"loss"}) or ["loss"]
+        every = sorted({key for record in epochs for key in record} - NO_TERMS - {"loss"})
+        found = [key for key in every if _column(epochs, key)[0]] or ["loss"]
         for key, dashes in zip(found, cycle(DASHES), strict=False):
             terms.plot(*_column(epochs, key), color=colour, linestyle=dashes, label=f"{name}: {key}" if len(runs) > 1 else key)
         for panel, key in zip(panels, PANELS, strict=True):
@@ -45,7 +46,9 @@ def curves(runs: Mapping[str, Records]) -> Figure:
 
 
 def _column(epochs: Records, key: str) -> tuple[list[float], list[float]]:
-    found = [(float(record["epoch"]), float(record[key])) for record in epochs if record.get(key) is not None]
+    """The epochs and the values where both are numbers."""
+    pairs = [(record.get("epoch"), record.get(key)) for record in epochs]
+    found = [(epoch, value) for epoch, value in pairs if isinstance(epoch, int | float) and isinstance(value, int | float)]
     return [epoch for epoch, _ in found], [value for _, value in found]
 
 
