@@ -174,7 +174,7 @@ def test_answers_that_were_altered_or_are_to_other_examples_are_refused(world: P
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(IntegrityError, match="not the file that was written"):
         darkknowledge.figure("sample", tmp_path / "altered")
-    monkeypatch.setattr(_drawable, "read_answers", lambda folder, *, split: answers(folder.name))
+    monkeypatch.setattr(_drawable, "kept_answers", lambda folder, *, split: answers(folder.name))
     with pytest.raises(IntegrityError, match="did not answer the same examples"):
         darkknowledge.figure("norms", [world / "student-2", world / "teacher"])
 

@@ -19,7 +19,7 @@ from darkknowledge.pipeline._parts import DataSettings, LoggingSettings, ModelSe
 from darkknowledge.pipeline._reopening import require_same_data, settings_of_data
 from darkknowledge.pipeline.settings import FigureSettings, TrainSettings
 from darkknowledge.pipeline.train import train_from
-from darkknowledge.report.answers import KeptAnswers, read_answers
+from darkknowledge.report.answers import KeptAnswers, kept_answers
 from darkknowledge.report.figure import CHOICES as FIGURES
 from darkknowledge.report.figure._sample import Sample
 from darkknowledge.runs.folder import RunFolder, list_runs, open_run
@@ -79,7 +79,7 @@ def answered(settings: FigureSettings, *, pictures: bool = False, report: Report
         IntegrityError: the runs did not answer the same examples.
     """
     runs = runs_of(settings)
-    found = {name: read_answers(run.path, split=settings.split) for name, run in zip(short_names(runs), runs, strict=True)}
+    found = {name: kept_answers(run.path, split=settings.split) for name, run in zip(short_names(runs), runs, strict=True)}
     first = next(iter(found.values()))
     for run, own in zip(runs, found.values(), strict=True):
         if own.class_names != first.class_names or not own.ids.equal(first.ids):
@@ -158,7 +158,7 @@ def by_temperature(settings: FigureSettings) -> dict[str, dict[float, list[float
     kinds = [_kind(run) for run in runs]
     differing = {key for key in set().union(*(kind for kind, _ in kinds)) if len({str(kind.get(key)) for kind, _ in kinds}) > 1}
     for run, (kind, temperature) in zip(runs, kinds, strict=True):
-        kept = read_answers(run.path, split=settings.split)
+        kept = kept_answers(run.path, split=settings.split)
         known = kept.labels >= 0
         errors = 100 * float((kept.logits.argmax(-1) != kept.labels)[known].double().mean())
         name = ", ".join(f"{key} = {kind.get(key)}" for key in sorted(differing)) or "students"

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from darkknowledge.errors import IntegrityError, UsageError
 from darkknowledge.model import NetworkSpec
-from darkknowledge.runs.checked_json import vouched_for
-from darkknowledge.runs.files import read_json, verify_files
+from darkknowledge.report.reading import FAULTS, read_answers
+from darkknowledge.runs.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class KeptAnswers:
     logits: Tensor
 
 
-def read_answers(folder: Path, *, split: str) -> KeptAnswers:
+def kept_answers(folder: Path, *, split: str) -> KeptAnswers:
     """The answers that ``dk evaluate`` kept in a run folder.
 
     Raises:
@@ -37,20 +34,17 @@ def read_answers(folder: Path, *, split: str) -> KeptAnswers:
     if not numbers.is_file():
         command = f"dk evaluate run={folder}{'' if split == 'test' else f' split={split}'}"
         raise UsageError(f"{folder} keeps no answers to the {split} split", where=str(answers), fix=f"let it answer: {command}")
-    verify_files(folder, {name: file for name, file in vouched_for(numbers).items() if name == answers.name})
     names = class_names(folder)
     try:
-        found = load(answers.read_bytes())
-        ids, labels, logits = found["ids"], found["labels"], found["logits"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise IntegrityError(
-            f"{answers.name} does not hold the answers of a run: {error}", where=str(answers), fix="evaluate the run again"
-        ) from error
-    fits = ids.ndim == 1 and len(ids) and labels.shape == ids.shape and logits.shape == (len(ids), len(names)) and logits.is_floating_point()
-    if not (fits and labels.dtype == torch.int64 and int(labels.max()) < len(names) and logits.isfinite().all()):
-        what = f"{answers.name} holds no logits and labels of {len(names)} classes"
+        found = read_answers(folder, answers.name, numbers)
+    except FAULTS as error:
+        if isinstance(error, IntegrityError):
+            raise
+        raise IntegrityError(f"{answers.name} does not hold the answers of a run: {error}", where=str(answers), fix="evaluate the run again") from error
+    if found.logits.shape[1] != len(names):
+        what = f"{answers.name} holds answers of {found.logits.shape[1]} classes, and the network has {len(names)}"
         raise IntegrityError(what, where=str(answers), fix="evaluate the run again")
-    return KeptAnswers(names, ids, labels, logits.float())
+    return KeptAnswers(names, found.ids, found.labels, found.logits)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
