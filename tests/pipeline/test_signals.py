@@ -139,6 +139,28 @@ def test_a_comparison_that_is_stopped_while_it_measures_goes_on(call: int, at: A
     assert status(tmp_path / "whole") == "finished"
 
 
+@pytest.mark.parametrize("place", ["darkknowledge.pipeline.report.make", "darkknowledge.pipeline.report.write_text"])
+@pytest.mark.parametrize(("number", "code"), NUMBERS)
+def test_a_page_ends_at_once_and_can_be_made_later(place: str, number: int, code: int, at: At, runs: Path, tmp_path: Path) -> None:
+    words = ["report", f"runs={runs / 'teacher-0'}", f"out={tmp_path / 'page.html'}"]
+    at(place, number)
+    assert main(words) == code
+    assert list(tmp_path.iterdir()) == []
+    assert main(words) == 0
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("no_costs")
+def test_a_comparison_that_is_stopped_while_its_page_is_made_is_whole(at: At, runs: Path, tmp_path: Path) -> None:
+    words = ["run", "seeds=1", "student.hidden=[8]", f"teacher.source=[{runs / 'teacher-0'}]", "training.steps=3", "training.threads=1"]
+    at("darkknowledge.pipeline.report.make")
+    assert main([*words, "logging.progress=false", f"out={tmp_path / 'whole'}"]) == 143
+    assert status(tmp_path / "whole") == "finished"
+    assert not (tmp_path / "whole" / "report.html").exists()
+    assert main(["report", f"runs={tmp_path / 'whole'}"]) == 0
+    assert (tmp_path / "whole" / "report.html").is_file()
+
+
 RECORDING = [
     ("darkknowledge.transfer._writer.checksums", 3),
     ("darkknowledge.transfer._build.write_shard", 2),

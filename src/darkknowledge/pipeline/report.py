@@ -13,6 +13,7 @@ from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.settings import ReportSettings, validate
 from darkknowledge.report.page import BEGINNING, make
 from darkknowledge.runs.files import storage_error, write_text
+from darkknowledge.training.signals import stoppable
 
 PAGE = "report.html"
 
@@ -37,6 +38,7 @@ def make_report(
     return report_from(validate(ReportSettings, values), report=lambda line: None)
 
 
+@stoppable()
 def report_from(settings: ReportSettings, *, report: Report) -> Path:
     """`make_report` with checked settings."""
     path = place(settings)

@@ -40,7 +40,9 @@ def kept_answers(folder: Path, *, split: str) -> KeptAnswers:
     except FAULTS as error:
         if isinstance(error, IntegrityError):
             raise
-        raise IntegrityError(f"{answers.name} does not hold the answers of a run: {error}", where=str(answers), fix="evaluate the run again") from error
+        raise IntegrityError(
+            f"{answers.name} does not hold the answers of a run: {error}", where=str(answers), fix="evaluate the run again"
+        ) from error
     if found.logits.shape[1] != len(names):
         what = f"{answers.name} holds answers of {found.logits.shape[1]} classes, and the network has {len(names)}"
         raise IntegrityError(what, where=str(answers), fix="evaluate the run again")
