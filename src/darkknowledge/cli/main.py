@@ -46,6 +46,8 @@ FLAGS = {
 
 OWN = re.compile(r"plugins=|(?<!\w)(?!timm:|torchvision:)[^\W\d][\w.]*\\?:[^\W\d]")
 """A word that names code of the user's own: ``package.module:Class``, or modules that may be imported."""
+PLACES = re.compile(r"[+~]*(\w+\.)*(out|root|run|runs|path|input|transfer|checkpoint|project|push_to|base_model)=")
+"""What is set here is the name of a place, which may hold a colon, and never that of code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -213,7 +215,7 @@ def _run(call: Call) -> int:
         print(STAGES[call.stage].help() if call.stage else HELP)
         return 0
     _expect_current_folder()
-    if any(OWN.search(word) for word in call.overrides):
+    if any(OWN.search(word) and not PLACES.match(word) for word in call.overrides):
         # It often lies in the current folder; at the end of the path it hides nothing. Otherwise nothing is imported from a folder for being in it:
         # libraries look for many that are not installed, and whoever sent the folder may have put one there.
         sys.path.append(str(Path.cwd()))
