@@ -68,6 +68,17 @@ def test_a_service_that_fails_costs_nobody_the_page(compared: Path, tmp_path: Pa
     assert lines[-1:] == ["warning: TensorBoard has no report: no space <b>left</b>"]
 
 
+def test_members_of_a_teacher_that_keep_no_answers_cost_no_figure(
+    compared: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = {}
+    monkeypatch.setattr(_sharing, "figure_from", lambda settings, report: drawn.setdefault(settings.name, list(settings.run)))
+    students = [compared / "alone-0", compared / "distilled-0"]
+    _sharing._figures([runs / "teacher-0"] * 6 + students, tmp_path, pytest.fail)
+    assert drawn.pop("curves") == [runs / "teacher-0"] * 6
+    assert drawn == dict.fromkeys(("reliability", "dark_knowledge", "sample"), students)
+
+
 def test_a_figure_that_cannot_be_drawn_is_told_and_left_out(runs: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     assert list(_sharing._figures([runs / "teacher-0"], tmp_path, lines.append)) == ["curves"]

@@ -12,6 +12,7 @@ from darkknowledge.errors import DarkKnowledgeError
 from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.figure import figure_from
 from darkknowledge.pipeline.settings import FigureSettings
+from darkknowledge.report.figure import CHOICES
 from darkknowledge.runs.folder import list_runs, open_run
 
 FIGURES = ("curves", "reliability", "dark_knowledge", "sample")
@@ -32,7 +33,7 @@ class Place(Protocol):
 def share(runs: Sequence[Path], page: Path, logging: LoggingSettings, report: Report) -> None:
     """Send the figures of the runs, and their page, to the services that ``logging`` names; what fails is told, as the files are there already."""
     with tempfile.TemporaryDirectory() as folder:
-        figures = _figures([*_networks(runs)][:MOST], Path(folder), report)
+        figures = _figures([*_networks(runs)], Path(folder), report)
         for name, place in _places(page.parent, logging, report):
             try:
                 place.open()
@@ -64,11 +65,13 @@ def _networks(runs: Sequence[Path]) -> Iterator[Path]:
 
 
 def _figures(runs: Sequence[Path], folder: Path, report: Report) -> dict[str, Path]:
-    """Those that can be drawn, by name."""
+    """Those that can be drawn, by name; what shows answers is drawn of the runs that keep some, as members of a teacher do not."""
+    measured = [run for run in runs if (run / "evaluation-test.json").is_file()]
     found = {}
     for name in FIGURES:
+        chosen = measured if measured and "split" in CHOICES[name].uses else runs
         try:
-            found[name] = figure_from(FigureSettings(name=name, run=tuple(runs), out=folder / f"{name}.png"), report=report)
+            found[name] = figure_from(FigureSettings(name=name, run=tuple(chosen[:MOST]), out=folder / f"{name}.png"), report=report)
         except DarkKnowledgeError as error:
             report(f"no figure {name}: {error.what}")
     return found
