@@ -26,11 +26,11 @@ from darkknowledge.contract import IGNORED
 from darkknowledge.errors import UsageError
 from darkknowledge.report.choosing import Opinions, disagreements, instructive
 from darkknowledge.report.gather import gather, one_story
-from darkknowledge.report.groups import groups_of
+from darkknowledge.report.groups import Group, Groups, groups_of, said
 from darkknowledge.report.page import as_data, render, sections
 from darkknowledge.report.picture import data_uri, thumbnail
 from darkknowledge.report.plot import linear, logarithmic
-from darkknowledge.report.sections.comparing import comparing
+from darkknowledge.report.sections.comparing import _lines, comparing
 from darkknowledge.report.sections.matrix import clustered, mean_soft_targets
 from darkknowledge.report.sections.training import unweighted
 from darkknowledge.report.story import Network
@@ -131,7 +131,30 @@ def test_a_student_alone_has_a_page_too(whole: Path, tmp_path: Path) -> None:
 def test_networks_measured_on_other_examples_are_not_compared(whole: Path, tmp_path: Path) -> None:
     other = comparison(tmp_path / "other", examples=60, seeds=1)
     text = text_of(darkknowledge.make_report([whole / "alone-0", other / "distilled-0"], out=tmp_path / "both.html"))
-    assert "it answered other examples than the first network of this page" in text
+    assert "whole/alone-0 answered other examples than the first network of this page" in text
+
+
+def test_errors_on_other_examples_are_in_no_group(whole: Path, tmp_path: Path) -> None:
+    for name, examples in (("here", 120), ("elsewhere", 60)):
+        for index, temperature in enumerate((1.0, 2.0)):
+            comparison(tmp_path / name / str(index), examples=examples, seeds=1, settings={"objective": {"temperature": temperature}})
+    found = groups_of(gather([tmp_path / "here", tmp_path / "elsewhere"]))
+    assert found is not None
+    assert {one.path.parents[1].name for group in found.groups for one in group.networks} == {"here"}
+    assert [note for note in found.notes if "elsewhere/1/distilled-0 answered other examples" in note]
+
+
+def test_a_line_joins_groups_that_differ_by_its_setting_alone(whole: Path) -> None:
+    answers = Network("one", Path(), answers=gather([whole]).distilled[0].answers)
+    common = {f"training.setting_{index}": index for index in range(9)}
+    others = ({"x": 1.0, "z": 1}, {"x": 2.0, "z": 2}, {"x": 3.0, "z": 2})
+    groups = tuple(Group("distilled", common | settings, (answers,)) for settings in others)
+    (line,) = _lines(Groups(groups, (*common, "x", "z"), None, ()), "x").values()
+    assert [x for x, _ in line] == [2.0, 3.0]
+
+
+def test_settings_of_one_word_are_told_apart() -> None:
+    assert [said(name) for name in ("data.name", "network.name", "objective.name")] == ["data", "network", "objective"]
 
 
 def test_several_settings_make_a_comparing_page(tmp_path: Path) -> None:

@@ -168,9 +168,17 @@ def one_story(found: Gathering, *, title: str) -> Story:
 
 def _on_the_same(networks: Sequence[Network], reference: Answers | None) -> list[Network]:
     """The networks that answered the same examples; of others no answers are told."""
-    other = "it answered other examples than the first network of this page"
-    same = [network.answers is None or _same(network.answers, reference) for network in networks]
-    return [network if fits else replace(network, answers=None, absent=other) for network, fits in zip(networks, same, strict=True)]
+    return [network if fits(network, reference) else replace(network, answers=None, absent=on_other_examples(network)) for network in networks]
+
+
+def fits(network: Network, reference: Answers | None) -> bool:
+    """Whether a network may be told of beside these answers: it answered the same examples, or none yet."""
+    return network.answers is None or _same(network.answers, reference)
+
+
+def on_other_examples(network: Network) -> str:
+    """What is said of one that may not."""
+    return f"{network.path} answered other examples than the first network of this page"
 
 
 def _same(answers: Answers, reference: Answers | None) -> bool:

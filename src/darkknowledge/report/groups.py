@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkknowledge.report.gather import Gathering
+from darkknowledge.report.gather import Gathering, fits, on_other_examples
 from darkknowledge.report.sections.provenance import common
 from darkknowledge.report.story import Network
 from darkknowledge.report.text import finite, visible
@@ -44,16 +44,23 @@ class Groups:
 
 
 def groups_of(found: Gathering) -> Groups | None:
-    """The groups; None where there is one student alone and one distilled at most, whose story can be told."""
+    """The groups; None where there is one student alone and one distilled at most, whose story can be told.
+
+    Errors on other test examples are no errors to compare: such networks are left out.
+    """
     taught_by = {digest for network in found.distilled for digest in network.taught_by}
     alone = [network for network in found.alone if network.fingerprint not in taught_by]
-    arms = {"alone": _grouped("alone", alone), "distilled": _grouped("distilled", found.distilled)}
+    networks = [*found.distilled, *alone]
+    reference = next((network.answers for network in networks if network.answers), None)
+    students = {"alone": alone, "distilled": found.distilled}
+    arms = {kind: _grouped(kind, [network for network in arm if fits(network, reference)]) for kind, arm in students.items()}
     if all(len(groups) <= 1 for groups in arms.values()):
         return None
     varied = dict.fromkeys(name for groups in arms.values() for name in _varied(groups))
     measured = [group for groups in arms.values() for group in groups if group.networks]
     teachers = {network.taught_by for network in found.distilled}
-    notes = [network.absent for network in (*alone, *found.distilled) if network.answers is None]
+    notes = [network.absent for network in networks if network.answers is None]
+    notes += [on_other_examples(network) for network in networks if not fits(network, reference)]
     return Groups(
         tuple(sorted(measured, key=lambda group: [group.kind == "distilled", *(_order(group.settings.get(name)) for name in varied)])),
         tuple(varied),
@@ -65,6 +72,7 @@ def groups_of(found: Gathering) -> Groups | None:
 def said(name: str) -> str:
     """A setting in words."""
     words = {"objective.alpha": "soft weight", "data.fraction": "share of data", "data.labelled": "share of labels"}
+    words |= {"data.name": "data", "network.name": "network", "objective.name": "objective"}
     return words.get(name, visible(name.rpartition(".")[2].replace("_", " "), 40))
 
 

@@ -14,7 +14,7 @@ from darkknowledge.report.text import number, share
 TITLE = "Calibration"
 LEAD = (
     "A network is calibrated when it is right as often as it says it is: then the bars reach the diagonal. "
-    "Dividing the logits by a scalar temperature, fitted on the validation split, changes no answer and repairs most of what is amiss. "
+    "Dividing the logits by a scalar temperature, fitted on the validation split, changes no answer and usually repairs most of what is amiss. "
     "It is a repair of the finished network and has nothing to do with the temperature of distillation."
 )
 FEW = 10

@@ -61,10 +61,10 @@ def _rows(found: Groups, shown: Sequence[Group]) -> Markup:
     # A pair of seeds may have an interval as wide as the world; it is cut at three times the errors.
     limit = 3 * max(values)
     ends = [min(end, limit) for interval in intervals if interval for end in (interval.low, interval.high)]
-    labels = [visible(found.label(group), 60) for group in shown]
+    labels = [visible(found.label(group), 50) for group in shown]
     words = "; ".join(f"{label}: {_mean(group):.2f} %" for label, group in zip(labels, shown, strict=True))
     across = linear("error on test, %", [*values, *ends], zero=True, ticks=6)
-    left = min(380, 30 + 6 * max(map(len, labels)))
+    left = 30 + 7 * max(map(len, labels))
     plot = Plot("", f"Error on test. {words}", across, Axis("", 0, len(shown), []), left + 460, 62 + 34 * len(shown), left)
     if found.teacher is not None and found.teacher.answers is not None:
         (rate,) = error_rates([found.teacher])
@@ -122,7 +122,7 @@ def _curve(found: Groups, name: str) -> tuple[Markup, str, list[tuple[str, str]]
     legend = []
     for index, (words, points) in enumerate(list(lines.items())[:MOST_LINES]):
         kind = points[0][1].kind if len(lines) <= 2 and len({line[0][1].kind for line in lines.values()}) == len(lines) else f"series{index}"
-        legend.append((kind, words or f"student {points[0][1].kind}"))
+        legend.append((kind, visible(words, 80)))
         plot.line([(x, _mean(group)) for x, group in points], kind)
         for x, group in points:
             for rate in error_rates(group.networks) if len(group.networks) > 1 else ():
@@ -139,9 +139,9 @@ def _lines(found: Groups, name: str) -> dict[str, list[tuple[float, Group]]]:
         value = finite(group.settings.get(name))
         if value is None:
             continue
-        others: Mapping[str, Any] = {one: group.settings[one] for one in found.varied if one != name and one in group.settings}
+        others: Mapping[str, Any] = {one: group.settings[one] for one in found.varied if one != name and group.settings.get(one) is not None}
         words = ", ".join([f"student {group.kind}", *(f"{said(one)} {told(setting)}" for one, setting in others.items())])
-        lines.setdefault(visible(words, 80), []).append((value, group))
+        lines.setdefault(words, []).append((value, group))
     whole = {words: sorted(points, key=lambda point: point[0]) for words, points in lines.items()}
     return {words: points for words, points in whole.items() if len({x for x, _ in points}) > 1}
 
