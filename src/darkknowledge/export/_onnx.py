@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
@@ -28,29 +31,40 @@ def to_onnx(network: nn.Module, description: Description) -> bytes:
     require_onnx()
     _refuse_large(network)
     shape = description.input_shape
-    try:
-        with warnings.catch_warnings():  # of torch about its own future; what was made is compared with the network
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                network,
-                (torch.zeros(2, *shape),),  # a batch of one would be taken for a constant
-                dynamo=True,
-                verbose=False,
-                external_data=False,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
-            )
-    except Exception as error:  # the translation raises whatever the network's operators make it raise
-        raise untranslatable("ONNX", error) from error
+    with translating("ONNX"):
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, *shape),),  # a batch of one would be taken for a constant
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+        )
     assert program is not None
     return finished(program.model_proto, description)
 
 
-def untranslatable(form: str, error: Exception) -> UsageError:
-    """The message for a network that PyTorch cannot write in a form."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UsageError(f"PyTorch cannot write the network as {form}: {reason}", fix="export format=safetensors, which holds every network")
+@contextmanager
+def translating(form: str) -> Iterator[None]:
+    """PyTorch writes a network in a form, without its warnings about its own future: what is made is compared with the network.
+
+    Raises:
+        UsageError: it cannot; the reason is the first one of all that its errors name.
+    """
+    try:
+        # Of what it cannot translate it prints the graph.
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:  # whatever the network's operators make it raise
+        first: BaseException = error
+        while first.__cause__ is not None:
+            first = first.__cause__
+        reason = (str(first).strip().splitlines() or [type(first).__name__])[0]
+        fix = "export format=safetensors, which holds every network"
+        raise UsageError(f"PyTorch cannot write the network as {form}: {reason}", fix=fix) from error
 
 
 def finished(model: Any, description: Description) -> bytes:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from darkknowledge.export._description import Description
-from darkknowledge.export._onnx import BATCH, untranslatable
+from darkknowledge.export._onnx import BATCH, translating
 
 METADATA = "darkknowledge.json"
 """The file within the archive that holds the description."""
@@ -26,14 +26,10 @@ def to_torch_export(network: nn.Module, description: Description) -> bytes:
     Raises:
         UsageError: PyTorch cannot translate the network.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(
-                network, (torch.zeros(2, *description.input_shape),), dynamic_shapes=({0: torch.export.Dim(BATCH)},), strict=False
-            )
-    except Exception as error:  # whatever the network's operators make it raise
-        raise untranslatable("torch_export", error) from error
+    with translating("torch_export"):
+        program = torch.export.export(
+            network, (torch.zeros(2, *description.input_shape),), dynamic_shapes=({0: torch.export.Dim(BATCH)},), strict=False
+        )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     program.example_inputs = None
