@@ -18,7 +18,7 @@ import darkknowledge
 from darkknowledge.errors import DataError, IntegrityError, UsageError
 from darkknowledge.pipeline import _drawable
 from darkknowledge.pipeline import figure as stage
-from darkknowledge.pipeline._drawable import answered, by_temperature, most_ambiguous, on_digits
+from darkknowledge.pipeline._drawable import answered, by_temperature, most_ambiguous, on_digits, runs_of
 from darkknowledge.pipeline.settings import FigureSettings
 from darkknowledge.report.answers import KeptAnswers
 from darkknowledge.report.figure import CHOICES
@@ -123,6 +123,7 @@ def test_without_runs_the_theory_is_drawn_of_digits(tmp_path: Path, monkeypatch:
         ("curves", {"run": ["a"], "temperature": 4}, "curves has no use for temperature"),
         ("norms", {"sample": 3}, "norms has no use for sample"),
         ("softmax", {"temperature": 4}, "softmax goes from one temperature to another"),
+        ("forms", {"temperature": [4, 4]}, "forms goes from one temperature to another"),
         ("sample", {"temperature": -1}, "temperature.0=-1 must be greater than 0"),
     ],
 )
@@ -130,6 +131,15 @@ def test_what_makes_no_figure_is_refused_in_words(name: str, values: dict[str, A
     with pytest.raises(UsageError) as caught:
         darkknowledge.figure(name, **values)
     assert said in str(caught.value)
+
+
+def test_a_run_of_several_networks_stands_for_them_where_any_number_may_be(world: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(world / "students", tmp_path / "students")
+    inner = [shutil.copytree(world / name, folder / name) for name in ("student-2", "student-8")]
+    assert {run.path for run in runs_of(settings("reliability", folder))} == set(inner)
+    with pytest.raises(UsageError, match="holds several networks, and one is asked for") as caught:
+        darkknowledge.figure("softmax", folder)
+    assert str(inner[1]) in caught.value.fix
 
 
 def test_a_run_that_was_not_measured_is_told_how(world: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from darkknowledge.contract import Examples, Report
 from darkknowledge.errors import DarkKnowledgeError, IntegrityError, UsageError
-from darkknowledge.pipeline._materials import load_data
+from darkknowledge.pipeline._materials import load_data, require_one_network
 from darkknowledge.pipeline._measuring import answer
 from darkknowledge.pipeline._parts import DataSettings, LoggingSettings, ModelSettings
 from darkknowledge.pipeline._reopening import require_same_data, settings_of_data
@@ -99,10 +99,24 @@ def _examples(run: RunFolder, settings: FigureSettings, report: Report) -> Examp
 
 
 def runs_of(settings: FigureSettings, *, finished: bool = True) -> list[RunFolder]:
-    """The runs that the settings name; where any number may be, a folder of runs, such as that of a grid, stands for all of them."""
-    folders = {path: [run.path for run in list_runs(path)] for path in settings.run if FIGURES[settings.name].most is None}
-    paths = [each for path in settings.run for each in ([path] if (path / "run.json").is_file() else folders.get(path) or [path])]
-    return [open_run(path, finished=finished) for path in paths]
+    """The runs that the settings name; where any number may be, a folder of runs, such as that of a grid or of ``dk run``, stands for all of them.
+
+    Raises:
+        UsageError: one is no run folder, or holds several networks where one is asked for.
+    """
+    if FIGURES[settings.name].most is None:
+        found = [open_run(each, finished=finished) for path in settings.run for each in _all_in(path)]
+    else:
+        found = [open_run(path, finished=finished) for path in settings.run]
+    for run in found:
+        require_one_network(run)
+    return found
+
+
+def _all_in(path: Path) -> list[Path]:
+    """The runs in a folder of runs; a run of one network stands for itself."""
+    several = not (path / "run.json").is_file() or open_run(path, finished=False).several
+    return ([run.path for run in list_runs(path)] if several else []) or [path]
 
 
 def short_names(runs: Sequence[RunFolder]) -> list[str]:

@@ -22,7 +22,7 @@ from darkknowledge.errors import UsageError
 from darkknowledge.model import Network, Preprocessing
 from darkknowledge.objective import Mixture
 from darkknowledge.pipeline._parts import DataSettings, ModelSettings, ObjectiveSettings, TeacherSettings
-from darkknowledge.runs.folder import list_runs, open_run
+from darkknowledge.runs.folder import RunFolder, list_runs, open_run
 from darkknowledge.teacher import Ensemble, Frozen, check_pairing, examine, verdict
 from darkknowledge.transfer import RecordedTeacher
 
@@ -177,15 +177,26 @@ def model_folder(path: str | Path, *, weights: str = "last") -> Path:
     """
     folder = Path(path)
     if folder.is_file():
-        raise UsageError(f"{path} is a file and no run folder", fix=f"a network from a file is written [{{name: …, checkpoint: {path}}}]")
+        saved = (folder.parent / "config.json").is_file()
+        fix = f"name the folder that it lies in: {folder.parent}" if saved else f"a network from a file is written [{{name: …, checkpoint: {path}}}]"
+        raise UsageError(f"{path} is a file and no run folder", fix=fix)
     if (folder / "config.json").is_file():
         return folder
-    if open_run(folder).record["kind"] in ("run", "students"):
-        networks = ", ".join(str(run.path) for run in list_runs(folder))
-        raise UsageError(f"{folder} holds several networks, and one is asked for", fix=f"choose one of {networks}")
+    require_one_network(open_run(folder))
     if weights == "best" and not (folder / "best").is_dir():
         raise UsageError(f"the run {folder} kept no best weights", why="it had no validation split to choose them by", fix="use weights=last")
     return folder / ("model" if weights == "last" else "best")
+
+
+def require_one_network(run: RunFolder) -> None:
+    """Refuse a run of several networks.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if run.several:
+        networks = ", ".join(str(inner.path) for inner in list_runs(run.path))
+        raise UsageError(f"{run.path} holds several networks, and one is asked for", fix=f"choose one of {networks}")
 
 
 def is_folder(source: str | ModelSettings) -> TypeGuard[str]:

@@ -51,7 +51,7 @@ def _read(run: RunFolder) -> RunSummary:
         started=record["started"],
         data=str(config["data"]["name"]),
         network=str((config.get("student") or config.get("model") or {}).get("name", "")),
-        seed=config["training"]["seed"] if record["kind"] not in ("run", "students") else None,
+        seed=config["training"]["seed"] if not run.several else None,
         validation_accuracy=None if accuracy is None else float(accuracy),
         test_accuracy=_test_accuracy(run),
     )

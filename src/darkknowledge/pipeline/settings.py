@@ -389,8 +389,8 @@ class FigureSettings(Section):
         for key in sorted({"temperature", "sample", "split"} - choice.uses):
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{self.name} has no use for {key}")
-        if self.name == "softmax" and self.temperature is not None and len(set(self.temperature)) < 2:
-            raise ValueError("softmax goes from one temperature to another: temperature=[0.5,50]")
+        if self.name in ("softmax", "forms") and self.temperature is not None and len(set(self.temperature)) < 2:
+            raise ValueError(f"{self.name} goes from one temperature to another: temperature=[0.5,50]")
         if self.path.suffix not in choice.formats:
             raise ValueError(f"out={str(self.out)!r} has none of the suffixes of {self.name}: {', '.join(choice.formats)}")
         return self

@@ -104,6 +104,11 @@ class RunFolder:
         raise self._no_record()
 
     @property
+    def several(self) -> bool:
+        """Whether the run is made of others, of one network each, as those of ``dk run`` and of several students are."""
+        return self.record["kind"] in ("run", "students")
+
+    @property
     def transfer_set(self) -> tuple[Path, str] | None:
         """Where the transfer set lay that the run learned from, and the SHA-256 of its manifest; ``None`` if there was none."""
         noted = self.record.get("transfer")
