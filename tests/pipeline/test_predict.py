@@ -40,6 +40,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray((pixels[0] * 255).round().astype(np.uint8)).save(place / f"{number:02d}.PNG")
     (folder / "notes.txt").write_text("no picture")
     (folder / ".hidden.png").write_bytes(b"no picture")
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "00.png").write_bytes(b"no picture")
     return folder
 
 
@@ -114,13 +116,13 @@ def test_a_row_that_is_no_picture_is_named(shipped: Path, tmp_path: Path, change
 
 
 def test_the_terminal_shows_class_and_probabilities(shipped: Path, pictures: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["predict", f"model={shipped}", f"input={pictures}", "top=2", f"out={tmp_path / 'all.csv'}"]) == 0
+    assert main(["predict", f"model={shipped}", f"input={pictures}", "top=2", f"out={tmp_path / 'new' / 'all.csv'}"]) == 0
     shown = capsys.readouterr().out
     expected = by_hand(shipped, digits(12))
     best = expected[3].argmax()
     assert any("03.PNG" in line and f"{best}  {100 * expected[3, best]:.2f} %" in line for line in shown.splitlines())
-    assert len((tmp_path / "all.csv").read_text().splitlines()) == 13
-    assert main(["predict", f"model={shipped}", f"input={pictures}", f"out={tmp_path / 'all.csv'}"]) == 2
+    assert len((tmp_path / "new" / "all.csv").read_text().splitlines()) == 13
+    assert main(["predict", f"model={shipped}", f"input={pictures}", f"out={tmp_path / 'new' / 'all.csv'}"]) == 2
 
 
 def test_what_a_class_is_called_commands_no_terminal(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +163,9 @@ def test_mistakes_are_told_before_anything_is_read(shipped: Path, pictures: Path
         darkknowledge.predict(shipped, tmp_path / "none.png")
     with pytest.raises(UsageError, match="none does not exist"):
         darkknowledge.predict(tmp_path / "none", pictures)
+    with pytest.raises(UsageError, match="is a file and no run folder") as caught:
+        darkknowledge.predict(shipped / "model.safetensors", pictures)
+    assert caught.value.fix == f"name the folder that it lies in: {shipped}"
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no pictures"):
         darkknowledge.predict(shipped, tmp_path / "empty")

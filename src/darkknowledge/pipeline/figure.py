@@ -13,7 +13,7 @@ from darkknowledge.pipeline.settings import FigureSettings, validate
 from darkknowledge.report.figure import _moving, curves, dark_knowledge, forms, gradient, norms, reliability, sample, softmax, temperature
 from darkknowledge.report.figure._sample import Sample
 from darkknowledge.report.figure._style import save
-from darkknowledge.runs.files import storage_error, write_bytes, write_text
+from darkknowledge.runs.files import make_place, write_bytes, write_text
 from darkknowledge.training.signals import stoppable
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ def figure_from(settings: FigureSettings, *, report: Report) -> Path:
     """`figure` with checked settings."""
     path = settings.path
     content = _DRAWN[settings.name](settings, report)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, path) from error
+    make_place(path)
     if isinstance(content, str):
         write_text(path, content)
     elif isinstance(content, bytes):

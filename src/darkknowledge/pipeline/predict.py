@@ -21,7 +21,7 @@ from darkknowledge.model import Network
 from darkknowledge.pipeline._materials import model_folder
 from darkknowledge.pipeline._rows import read_rows
 from darkknowledge.pipeline.settings import PredictSettings, validate
-from darkknowledge.runs.files import MANIFEST, read_json, verify_manifest, write_text
+from darkknowledge.runs.files import MANIFEST, make_place, read_json, verify_manifest, write_text
 from darkknowledge.teacher import Frozen
 from darkknowledge.training.signals import stoppable
 from darkknowledge.training.threads import threads_restored, use_threads
@@ -108,6 +108,8 @@ def predict_from(settings: PredictSettings) -> Predictions:
     """`predict` with checked settings."""
     use_threads(settings.threads)
     require_place(settings)
+    if settings.out is not None:
+        make_place(settings.out)
     shipped = _Shipped.open(settings.model, settings.plugins)
     names, pictures = _inputs(settings.input, shipped)
     answers = [shipped.logits(torch.stack(batch)) for batch in _batches(pictures, settings.batch_size)]
@@ -183,12 +185,13 @@ def _inputs(path: Path, shipped: _Shipped) -> tuple[tuple[str, ...], Iterator[Te
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder and in those below it, in alphabetical order; hidden ones are passed over.
+    """The pictures in a folder and in those below it, in alphabetical order; what is hidden is passed over, and so are hidden folders.
 
     Raises:
         DataError: there are none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file())
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     if not found:
         raise DataError(f"{folder} holds no pictures", where=str(folder), fix=f"give a folder of {', '.join(sorted(SUFFIXES))}")
     return found

@@ -12,7 +12,7 @@ from darkknowledge.errors import DarkKnowledgeError, UsageError
 from darkknowledge.pipeline._parts import LoggingSettings
 from darkknowledge.pipeline.settings import ReportSettings, validate
 from darkknowledge.report.page import BEGINNING, make
-from darkknowledge.runs.files import storage_error, write_text
+from darkknowledge.runs.files import make_place, write_text
 from darkknowledge.training.signals import stoppable
 
 PAGE = "report.html"
@@ -43,10 +43,7 @@ def report_from(settings: ReportSettings, *, report: Report) -> Path:
     """`make_report` with checked settings."""
     path = place(settings)
     text = make(settings.runs, gallery=settings.gallery)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, path) from error
+    make_place(path)
     write_text(path, text)
     if settings.logging.wandb or settings.logging.tensorboard:
         from darkknowledge.pipeline._sharing import share

@@ -235,6 +235,18 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def make_place(path: Path) -> None:
+    """Make the folder that a file is going to lie in.
+
+    Raises:
+        ResourceError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def storage_error(error: OSError, path: Path) -> DarkKnowledgeError:
     """The message for a file system's refusal to write ``path``."""
     advice = {
