@@ -43,6 +43,12 @@ def test_inputs_of_the_expected_size_are_not_resized() -> None:
     assert torch.equal(viewer(Preprocessing(*preprocessing, (8, 8)))(inputs), viewer(Preprocessing(*preprocessing))(inputs))
 
 
+def test_pictures_in_sixteen_bits_are_resized_too() -> None:
+    inputs = torch.rand(2, 3, 8, 8).bfloat16()
+    view = viewer(Preprocessing((0.5,) * 3, (0.5,) * 3, (4, 6)))
+    assert torch.equal(view(inputs), view(inputs.float()))
+
+
 def test_shrinking_averages_instead_of_skipping_pixels() -> None:
     stripes = torch.zeros(1, 1, 16, 16)
     stripes[..., ::2] = 1

@@ -148,7 +148,8 @@ class Network(nn.Module):
                 fix="give pictures with that many channels, or grey ones with one",
             )
         if size is not None and tuple(inputs.shape[2:]) != size:
-            inputs = F.interpolate(inputs, size=size, mode="bilinear", antialias=True)
+            # In 16 bits, as bf16 training shows its pictures, processors cannot do it.
+            inputs = F.interpolate(inputs.float() if inputs.itemsize == 2 else inputs, size=size, mode="bilinear", antialias=True)
         return torch.addcmul(self.shift, inputs, self.scale)
 
     def project_(self) -> None:
