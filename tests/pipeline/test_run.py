@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from torch import Tensor
 import darkknowledge
 from darkknowledge import Comparison
 from darkknowledge import model as model_room
-from darkknowledge.contract import Batch
+from darkknowledge.contract import Batch, Report
 from darkknowledge.data import _idx, load
 from darkknowledge.errors import DataError, IntegrityError, UsageError
+from darkknowledge.pipeline import run as stage
+from darkknowledge.pipeline.settings import RunSettings, TrainSettings, validate
 from darkknowledge.runs.checked_json import read_checked
 from darkknowledge.runs.files import Written
-from darkknowledge.runs.folder import open_run
+from darkknowledge.runs.folder import RunFolder, open_run
 from darkknowledge.training import loop
 from pipeline.small import LOGGING, STEPS, STUDENT, TEACHER
 
@@ -184,6 +187,20 @@ def test_the_test_set_is_opened_when_everything_is_trained(mnist: Path, tmp_path
     whole_way(mnist, tmp_path / "whole")
     first = next(index for index, name in enumerate(happened) if name.startswith("t10k"))
     assert [name for name in happened[:first] if not name.startswith("train")] == ["teacher-0", "alone-0", "distilled-0"]
+
+
+def test_what_is_new_of_any_network_is_said_and_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(settings: TrainSettings, *, data: object, report: Report) -> object:
+        assert settings.out
+        report("objective: the same for all")
+        report(f"warning: {settings.out.name}")
+        return SimpleNamespace(path=settings.out)
+
+    monkeypatch.setattr(stage, "train_from", trained)
+    lines: list[str] = []
+    settings = validate(RunSettings, {"teacher": {"members": 2}})
+    stage._train_teachers(settings, RunFolder(tmp_path), load("digits"), stage._once(lines.append))
+    assert lines == ["objective: the same for all", "warning: teacher-0", "warning: teacher-1"]
 
 
 def test_a_finished_comparison_is_not_made_again(compared: Comparison) -> None:

@@ -145,7 +145,7 @@ def run(
 @stoppable()
 def run_from(settings: RunSettings, *, report: Report | None = None) -> Comparison:
     """`run` with checked settings."""
-    report = report or reporter()
+    report = _once(report or reporter())
     folder, fresh = open_folder("run", settings)
     if folder.finished:
         raise UsageError(
@@ -209,7 +209,7 @@ def _train_teachers(settings: RunSettings, folder: RunFolder, data: Dataset, rep
     for index in range(settings.teacher.members):
         recipe = _with_seed(settings.teacher.training, index)
         stage = _train_settings(settings, part, settings.teacher.model, recipe, folder.path / f"teacher-{index}")
-        paths.append(str(train_from(stage, data=seen, report=report if index == 0 else _silent).path))
+        paths.append(str(train_from(stage, data=seen, report=report).path))
     return paths
 
 
@@ -217,7 +217,6 @@ def _train_pair(
     settings: RunSettings, folder: RunFolder, data: Dataset, teaching: TeacherSettings, index: int, report: Report
 ) -> tuple[Trained, Trained]:
     """The student of one seed, alone and distilled: equal initial weights, equal order, equal recipe."""
-    report = report if index == 0 else _silent
     recipe = _with_seed(settings.training, index)
     stage = _train_settings(settings, settings.data, settings.student, recipe, folder.path / f"alone-{index}")
     alone = train_from(stage, data=data, report=report)
@@ -277,6 +276,18 @@ def _too_large(folder: RunFolder) -> tuple[str, str]:
 
 def _with_seed(recipe: Recipe, index: int) -> Recipe:
     return recipe.model_copy(update={"seed": recipe.seed + index})
+
+
+def _once(report: Report) -> Report:
+    """Says each line the first time: of the students of other seeds only what is new, such as a warning."""
+    said: set[str] = set()
+
+    def told(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            report(line)
+
+    return told
 
 
 def _silent(line: str) -> None:
