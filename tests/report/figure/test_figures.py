@@ -203,11 +203,12 @@ def test_errors_against_temperature_are_means_over_seeds_with_a_t_interval() -> 
     (low, high) = bars.lines[2][0].get_segments()[1][:, 1]
     assert high - 2.5 == pytest.approx(12.706 * np.std([2, 3], ddof=1) / np.sqrt(2), rel=1e-3)
     assert 2.5 - low == pytest.approx(high - 2.5)
+    assert figure.axes[0].get_ylim()[0] == 0, "no fewer errors than none"
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_equal_figures_are_equal_files_and_any_class_name_is_a_text(kind: str, tmp_path: Path) -> None:
-    found = Sample(("$\\frac$", "$a$", "#1", "<b>", "&"), {"teacher": LOGITS}, 0)
+    found = Sample(("$\\frac$", "$a$", "猫", "<b>", "&"), {"teacher": LOGITS}, 0)
     for name in "ab":
         save(sample(found, temperatures=[4.0]), tmp_path / f"{name}.{kind}")
     assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()

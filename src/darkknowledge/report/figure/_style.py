@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,9 @@ def styled() -> Iterator[None]:
         import matplotlib
     except ImportError as error:
         raise ResourceError("matplotlib, which draws the figures, is not installed", fix='pip install "darkknowledge[figures]"') from error
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        # A name in a script that the font has not gets boxes, which are seen.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
 
 

@@ -24,6 +24,8 @@ def temperature(found: Mapping[str, Line]) -> Figure:
     lines(panel, found)
     panel.set(xscale="log", xlabel="temperature", ylabel="errors (%)")
     ticks(panel.xaxis, sorted({place for values in found.values() for place in values}))
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, 0.0), min(high, 100.0))  # the interval of a few seeds may be wider than what there is
     if len(found) > 1:
         panel.legend()
     return figure
