@@ -136,9 +136,7 @@ def on_digits(*, student: bool) -> Answered:
     with tempfile.TemporaryDirectory() as folder:
         for name, steps in (("student", STUDENT_STEPS), ("teacher", TEACHER_STEPS)):
             if name == "teacher" or student:
-                recipe = Recipe(
-                    epochs=20, steps=steps, batch_size=128, learning_rate=0.05, seed=len(name), threads=1, compile="off", precision="fp32"
-                )
+                recipe = RECIPE.model_copy(update={"steps": steps, "seed": len(name)})
                 model = ModelSettings(name="hinton_mlp", hidden=[64])
                 settings = TrainSettings(model=model, training=recipe, logging=LoggingSettings(progress=False), out=Path(folder) / name)
                 network = train_from(settings, data=data, report=lambda line: None).network

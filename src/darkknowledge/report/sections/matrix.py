@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from darkknowledge.contract import IGNORED, Output
+from darkknowledge.contract import Output
 from darkknowledge.report.content import Figures, Section, Table, missing
+from darkknowledge.report.figure import dark_knowledge
 from darkknowledge.report.heatmap import differences, heatmap, shades
 from darkknowledge.report.story import Answers, Story
 from darkknowledge.report.text import number, plain, share, visible
@@ -50,15 +51,11 @@ def matrix(story: Story) -> Section:
 
 def mean_soft_targets(answers: Answers, story: Story) -> Tensor:
     """Row c: the mean soft target (C,) of the labelled examples of class c, its own probability taken out; zeros where there is none."""
-    labelled = answers.labels != IGNORED
-    labels, classes = answers.labels[labelled], answers.logits.shape[1]
-    logits = answers.logits[labelled]
+    logits = answers.logits
     if answers.members is not None and answers.weights is not None:
-        logits = Output(answers.members[:, labelled], answers.weights, story.average).logits(story.temperature)
-    soft = (logits / story.temperature).softmax(-1).double()
-    sums = torch.zeros(classes, classes, dtype=torch.float64).index_add_(0, labels, soft)
-    means = sums / labels.bincount(minlength=classes).clamp(min=1)[:, None]
-    return means.fill_diagonal_(0)
+        logits = Output(answers.members, answers.weights, story.average).logits(story.temperature)
+    means = dark_knowledge.mean_soft_targets(logits, answers.labels, temperature=story.temperature)
+    return means.nan_to_num(0.0).fill_diagonal_(0)
 
 
 def clustered(similarity: Tensor) -> list[int]:
