@@ -123,8 +123,8 @@ class Card:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         said = (
             "Each file was loaded and asked about every test picture. Differences are shares of the network's largest logit; a file of float32 is "
-            f"kept only if that share is at most {TOLERANCE:g} and every picture gets the network's class. `verification.json` has the numbers. "
-            f"Made with {versions}.\n"
+            f"kept only if that share is at most {TOLERANCE:g} and every picture gets the network's class; one of 8 bits, whose ranges are those "
+            f"of training pictures, is kept as it is. `verification.json` has the numbers. Made with {versions}.\n"
         )
         return "\n".join(["## Results\n", head, *table, "", said])
 

@@ -17,9 +17,6 @@ from darkknowledge.export._description import Description
 from darkknowledge.export._libraries import onnx, quantization
 from darkknowledge.export._onnx import INPUT, finished
 
-WORDS = "int8 (QDQ, symmetric weights a channel, ranges of activations by minimum and maximum)"
-"""What is done, for the model card."""
-
 
 def to_int8(data: bytes, description: Description, batches: Iterable[Tensor]) -> bytes:
     """The file ``data``, quantised; the range of every activation is that on the pictures of ``batches`` (B, C, H, W), which are training pictures.

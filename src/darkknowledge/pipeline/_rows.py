@@ -33,7 +33,7 @@ def read_rows(path: Path, shape: tuple[int, int, int]) -> Tensor:
     if lines and not any(map(_is_number, lines[0][1])):
         lines = lines[1:]
     if not lines:
-        raise DataError(f"{path.name} holds no rows of numbers", where=str(path), fix="write a picture a row")
+        raise DataError(f"{path.name} holds no rows of numbers", where=str(path), fix="write a picture a row, with commas between its numbers")
     rows = [_row(path, number, row, shape) for number, row in lines]
     return torch.tensor(rows, dtype=torch.float32).view(-1, *shape)
 
@@ -42,7 +42,7 @@ def _row(path: Path, number: int, row: list[str], shape: tuple[int, int, int]) -
     where, expected = f"{path}, row {number}", math.prod(shape)
     if len(row) != expected:
         what = f"row {number} has {len(row)} values, and the network takes {expected} ({'×'.join(map(str, shape))})"
-        raise DataError(what, where=where, fix=f"give {expected} numbers a row, channel by channel, each from its top left")
+        raise DataError(what, where=where, fix=f"give {expected} numbers a row with commas between them, channel by channel, each from its top left")
     for column, cell in enumerate(row, 1):
         if not _is_number(cell) or not 0 <= float(cell) <= 1:
             raise DataError(
