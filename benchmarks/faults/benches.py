@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._measuring import Run
-from benchmarks.faults import costs as costs_room
-from benchmarks.faults import starts as starts_room
+from benchmarks.faults import costs as costs_room, starts as starts_room
 from benchmarks.faults.flips import Flipping
 from benchmarks.faults.flips_world import Makings
 from benchmarks.faults.full import full_while_recording, full_while_training

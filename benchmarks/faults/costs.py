@@ -13,8 +13,7 @@ import darkknowledge
 from benchmarks._measuring import Comparison, compare
 from benchmarks._pictures import noise, perceptron
 from benchmarks.faults.world import fresh
-from darkknowledge import Dataset, Frozen, Recipe, TransferSet
-from darkknowledge import model as model_room
+from darkknowledge import Dataset, Frozen, Recipe, TransferSet, model as model_room
 from darkknowledge.model import Network
 from darkknowledge.objective import DistillationLoss
 from darkknowledge.runs.files import sha256, verify_manifest

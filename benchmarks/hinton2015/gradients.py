@@ -87,8 +87,7 @@ def _students(data: Dataset, teacher: Any, runs: list[Path]) -> Iterator[tuple[s
     import torch
 
     import darkknowledge
-    from darkknowledge.model import build
-    from darkknowledge.model import load as load_network
+    from darkknowledge.model import build, load as load_network
 
     torch.manual_seed(0)
     options = mlp(800)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.hinton2015.jobs import Job
-from benchmarks.hinton2015.recipe import ALPHA, RATES, STUDENT_EPOCHS, TEMPERATURE, mlp, seconds, training
-from benchmarks.hinton2015.recipe import VIEWS as WHOLE_VIEWS
+from benchmarks.hinton2015.recipe import ALPHA, RATES, STUDENT_EPOCHS, TEMPERATURE, VIEWS as WHOLE_VIEWS, mlp, seconds, training
 from benchmarks.hinton2015.selection import CASES, answers
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0)

@@ -16,8 +16,7 @@ from darkknowledge.objective import build as build_objective
 from darkknowledge.teacher import Frozen
 from darkknowledge.training import Recipe, fit
 from darkknowledge.training.watching import Watcher
-from darkknowledge.transfer import Identity, Plan, RecordedTeacher
-from darkknowledge.transfer import build as record
+from darkknowledge.transfer import Identity, Plan, RecordedTeacher, build as record
 from darkknowledge.transfer.codec import build as build_codec
 
 TEMPERATURE, ALPHA = 4.0, 0.9

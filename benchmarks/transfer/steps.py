@@ -23,8 +23,7 @@ from darkknowledge.data import Dataset
 from darkknowledge.objective import build as build_objective
 from darkknowledge.teacher import Ensemble, Frozen
 from darkknowledge.training import fit
-from darkknowledge.transfer import RecordedTeacher
-from darkknowledge.transfer import build as record
+from darkknowledge.transfer import RecordedTeacher, build as record
 
 MEMBERS = 10
 ROWS, RECORDED = 8192, 32768

@@ -24,8 +24,7 @@ from darkknowledge import model
 from darkknowledge.data import load
 from darkknowledge.runs.environment import environment
 from darkknowledge.teacher import Frozen
-from darkknowledge.transfer.codec import Codec
-from darkknowledge.transfer.codec import build as build_codec
+from darkknowledge.transfer.codec import Codec, build as build_codec
 
 ROWS, CLASSES, GROUP = 10_000, 1000, 20
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0)

@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from cli.world import Program
-from darkknowledge import data as data_room
-from darkknowledge import model as model_room
-from darkknowledge import objective as objective_room
+from darkknowledge import data as data_room, model as model_room, objective as objective_room
 from darkknowledge.cli.compose import compose
 from darkknowledge.cli.grammar import expand, jobs, nested
 from darkknowledge.cli.help import CONF, STAGES

@@ -14,9 +14,17 @@ from torch import Tensor
 
 from darkknowledge.contract import IGNORED, Dense, Output, Sparse
 from darkknowledge.errors import ResourceError, UsageError
-from darkknowledge.objective import DistillationLoss, HardLabel, Hinton, Linear, LogitMatching, Mixture, SoftCrossEntropy
-from darkknowledge.objective import _closed_form as closed_form
-from darkknowledge.objective import _evaluation as evaluation
+from darkknowledge.objective import (
+    DistillationLoss,
+    HardLabel,
+    Hinton,
+    Linear,
+    LogitMatching,
+    Mixture,
+    SoftCrossEntropy,
+    _closed_form as closed_form,
+    _evaluation as evaluation,
+)
 from darkknowledge.objective._fused import _graph_is_kept
 from darkknowledge.objective.hard_label import hard_label
 from darkknowledge.objective.hinton import hinton

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from darkknowledge.errors import UsageError
 from darkknowledge.objective import Constant, Linear, WarmUp, schedule

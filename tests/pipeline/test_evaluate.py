@@ -19,8 +19,7 @@ from safetensors.numpy import load_file
 from scipy.special import log_softmax, softmax
 
 import darkknowledge
-from darkknowledge import Dataset, Evaluation
-from darkknowledge import model as model_room
+from darkknowledge import Dataset, Evaluation, model as model_room
 from darkknowledge.cli.tables import show_evaluations
 from darkknowledge.data import load
 from darkknowledge.errors import DataError, IntegrityError, UsageError

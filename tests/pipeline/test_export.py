@@ -17,8 +17,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 import darkknowledge
-from darkknowledge import Exported
-from darkknowledge import export as export_room
+from darkknowledge import Exported, export as export_room
 from darkknowledge.cli.main import main
 from darkknowledge.data import load
 from darkknowledge.errors import DataError, IntegrityError, Interrupted, UsageError

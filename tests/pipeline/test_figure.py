@@ -16,8 +16,7 @@ from sklearn.datasets import load_digits
 
 import darkknowledge
 from darkknowledge.errors import DataError, IntegrityError, UsageError
-from darkknowledge.pipeline import _drawable
-from darkknowledge.pipeline import figure as stage
+from darkknowledge.pipeline import _drawable, figure as stage
 from darkknowledge.pipeline._drawable import answered, by_temperature, most_ambiguous, on_digits, runs_of
 from darkknowledge.pipeline.settings import FigureSettings
 from darkknowledge.report.answers import KeptAnswers

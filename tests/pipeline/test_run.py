@@ -16,8 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 import darkknowledge
-from darkknowledge import Comparison
-from darkknowledge import model as model_room
+from darkknowledge import Comparison, model as model_room
 from darkknowledge.contract import Batch, Report
 from darkknowledge.data import _idx, load
 from darkknowledge.errors import DataError, IntegrityError, UsageError

@@ -10,14 +10,12 @@ import torch
 import yaml
 
 import darkknowledge
-from darkknowledge import Dataset, Ensemble, Frozen
-from darkknowledge import model as model_room
+from darkknowledge import Dataset, Ensemble, Frozen, model as model_room
 from darkknowledge.cli.main import main
 from darkknowledge.contract import IGNORED
 from darkknowledge.data import load
 from darkknowledge.errors import DataError, DivergedError, IntegrityError, UsageError
-from darkknowledge.model import Network, build, fingerprint
-from darkknowledge.model import load as load_model
+from darkknowledge.model import Network, build, fingerprint, load as load_model
 from darkknowledge.pipeline.settings import TrainSettings
 from darkknowledge.pipeline.train import train_from
 from darkknowledge.runs.files import sha256

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from damage import ODD, altered, as_json, damaged, require_words
 from darkknowledge.runs.checked_json import write_checked

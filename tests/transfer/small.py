@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.contract import PLAIN, Average, Batch, Output
-from darkknowledge.transfer import Identity, Plan, TransferSet, build
-from darkknowledge.transfer import codec as codecs
+from darkknowledge.transfer import Identity, Plan, TransferSet, build, codec as codecs
 
 FEATURES = 6
 

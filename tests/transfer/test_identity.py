@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from darkknowledge.errors import IntegrityError, UsageError
-from darkknowledge.transfer import Identity, require_same
-from darkknowledge.transfer import codec as codecs
+from darkknowledge.transfer import Identity, codec as codecs, require_same
 from darkknowledge.transfer._identity import CONTINUING
 from transfer.small import Linear, identity_of, points
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from darkknowledge.errors import DarkKnowledgeError
-from darkknowledge.transfer import Identity, Plan
-from darkknowledge.transfer import codec as codecs
+from darkknowledge.transfer import Identity, Plan, codec as codecs
 from darkknowledge.transfer._identity import require_same_transform
 from darkknowledge.transfer._layout import canonical, digest, read_canonical
 from darkknowledge.transfer._manifest import Manifest

@@ -5,8 +5,7 @@ from __future__ import annotations
 from benchmarks.hinton2015.few import SHARES
 from benchmarks.hinton2015.grids import ALPHAS, EPOCHS, TEMPERATURES, VIEWS
 from benchmarks.hinton2015.plan import NARROW_TEMPERATURES, NARROW_WIDTHS, WIDE_TEMPERATURES
-from benchmarks.hinton2015.recipe import TEMPERATURE
-from benchmarks.hinton2015.recipe import VIEWS as RECORDED
+from benchmarks.hinton2015.recipe import TEMPERATURE, VIEWS as RECORDED
 from benchmarks.hinton2015.report.bars import fewer
 from benchmarks.hinton2015.report.notation import NOTHING, number, short, table
 from benchmarks.hinton2015.report.records import Records, paired

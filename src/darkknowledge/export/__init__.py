@@ -10,20 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from darkknowledge.export._card import Card as Card
-    from darkknowledge.export._card import Result as Result
+    from darkknowledge.export._card import Card as Card, Result as Result
     from darkknowledge.export._description import Description as Description
-    from darkknowledge.export._hub import push as push
-    from darkknowledge.export._hub import require_hub as require_hub
+    from darkknowledge.export._hub import push as push, require_hub as require_hub
     from darkknowledge.export._int8 import to_int8 as to_int8
     from darkknowledge.export._libraries import require_onnx as require_onnx
     from darkknowledge.export._onnx import to_onnx as to_onnx
     from darkknowledge.export._onnx_model import OnnxModel as OnnxModel
-    from darkknowledge.export._parity import TOLERANCE as TOLERANCE
-    from darkknowledge.export._parity import Parity as Parity
-    from darkknowledge.export._parity import compare as compare
-    from darkknowledge.export._torch_export import read_torch_export as read_torch_export
-    from darkknowledge.export._torch_export import to_torch_export as to_torch_export
+    from darkknowledge.export._parity import TOLERANCE as TOLERANCE, Parity as Parity, compare as compare
+    from darkknowledge.export._torch_export import read_torch_export as read_torch_export, to_torch_export as to_torch_export
 
 _HOME = {
     "Card": "_card",

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from darkknowledge.model._build import build as build
-    from darkknowledge.model._files import fingerprint as fingerprint
-    from darkknowledge.model._files import load as load
-    from darkknowledge.model._files import save as save
-    from darkknowledge.model._files import write as write
-    from darkknowledge.model._network import Network as Network
-    from darkknowledge.model._network import NetworkSpec as NetworkSpec
-    from darkknowledge.model._network import Preprocessing as Preprocessing
+    from darkknowledge.model._files import fingerprint as fingerprint, load as load, save as save, write as write
+    from darkknowledge.model._network import Network as Network, NetworkSpec as NetworkSpec, Preprocessing as Preprocessing
 
 CHOICES = {
     "cifar_resnet": "darkknowledge.model.cifar_resnet:build",

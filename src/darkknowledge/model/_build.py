@@ -14,8 +14,7 @@ from torch import nn
 
 from darkknowledge.contract import Report
 from darkknowledge.errors import UsageError, close_match
-from darkknowledge.model import CHOICES, LIBRARIES
-from darkknowledge.model import _plugin as plugin
+from darkknowledge.model import CHOICES, LIBRARIES, _plugin as plugin
 from darkknowledge.model._allowance import Allowance
 from darkknowledge.model._checkpoint import Head, fill, read_weights
 from darkknowledge.model._network import Network, NetworkSpec, Preprocessing, Request

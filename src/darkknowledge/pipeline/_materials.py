@@ -13,9 +13,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from darkknowledge import data as data_room
-from darkknowledge import model as model_room
-from darkknowledge import objective as objective_room
+from darkknowledge import data as data_room, model as model_room, objective as objective_room
 from darkknowledge.contract import IGNORED, Examples, Objective, Report, Teacher
 from darkknowledge.data import Dataset
 from darkknowledge.errors import UsageError

@@ -23,8 +23,7 @@ from darkknowledge.pipeline._progress import RowsProgress
 from darkknowledge.training.memory import shortage_told
 from darkknowledge.training.signals import stoppable
 from darkknowledge.transfer import Identity, Plan, TransferSet, build
-from darkknowledge.transfer.codec import Codec, choose
-from darkknowledge.transfer.codec import build as build_codec
+from darkknowledge.transfer.codec import Codec, build as build_codec, choose
 
 
 @runtime_checkable

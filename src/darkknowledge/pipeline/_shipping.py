@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darkknowledge import export as export_room
-from darkknowledge import model as model_room
+from darkknowledge import export as export_room, model as model_room
 from darkknowledge.analysis import measure_accuracy, share_interval
 from darkknowledge.contract import Examples
 from darkknowledge.data import Dataset

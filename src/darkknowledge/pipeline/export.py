@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkknowledge import export as export_room
-from darkknowledge import model as model_room
+from darkknowledge import export as export_room, model as model_room
 from darkknowledge.contract import Report
 from darkknowledge.data import Dataset
 from darkknowledge.errors import UsageError

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from darkknowledge.errors import IntegrityError
 from darkknowledge.runs.checked_json import read_checked
-from darkknowledge.runs.folder import RunFolder
-from darkknowledge.runs.folder import list_runs as find_runs
+from darkknowledge.runs.folder import RunFolder, list_runs as find_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from darkknowledge.runs.files import MANIFEST, raise_together, verify_digest, ve
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.training.checkpoint import saved_states
 from darkknowledge.training.metric_files import read_records
-from darkknowledge.transfer import TransferSet
-from darkknowledge.transfer import verify as verify_set
+from darkknowledge.transfer import TransferSet, verify as verify_set
 
 Look = Callable[[], str]
 """Checks one thing, and says what it is."""

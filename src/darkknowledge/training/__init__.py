@@ -6,11 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from darkknowledge.training.learner import Fitted as Fitted
-    from darkknowledge.training.learner import Student as Student
+    from darkknowledge.training.learner import Fitted as Fitted, Student as Student
     from darkknowledge.training.lightning_module import DistillationModule as DistillationModule
-    from darkknowledge.training.loop import fit as fit
-    from darkknowledge.training.loop import fit_together as fit_together
+    from darkknowledge.training.loop import fit as fit, fit_together as fit_together
     from darkknowledge.training.recipe import Recipe as Recipe
 
 _HOME = {
