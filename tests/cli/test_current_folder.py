@@ -7,11 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from darkknowledge.cli import stages
-from darkknowledge.cli.main import main
-
 WITHOUT = Path(__file__).parents[1] / "without"
 
 NETWORK = """
@@ -32,24 +27,3 @@ def test_a_network_in_the_current_folder_is_found_and_a_json_py_there_hides_noth
     done = subprocess.run([program, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "own_networks:Small" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("model=own:Small", True),
-        ("data.augment=own.views:Turned", True),
-        ("students=[{model:{name:own:Small}}]", True),
-        ("plugins=[own]", True),
-        ("model=timm:resnet18", False),
-        ("out=runs/a:b", False),
-        ("data.root=x:y", False),
-        ("runs=[a:b]", False),
-    ],
-)
-def test_the_folder_is_searched_for_code_where_some_is_named_and_not_for_a_place(word: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    searched: list[bool] = []
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(Path.cwd())])
-    monkeypatch.setattr(stages, "run_jobs", lambda *arguments, **named: searched.append(sys.path[-1] == str(Path.cwd())) or 0)
-    assert main(["train", word]) == 0
-    assert searched == [expected]

@@ -109,7 +109,9 @@ def test_a_run_connects_nowhere_and_keeps_no_secret_of_the_environment(tmp_path:
     [
         (["list", "root=nowhere"], False),
         (["train", "model=timm:resnet18", "data=mnist", "--cfg", "job"], False),
-        (["train", "out=runs/2026-11-21", "data.root=/a/b:c/d", "--cfg", "job"], True),
+        (["train", "out=runs/2026-11-21", "data.root=/a/b:c/d", "--cfg", "job"], False),
+        (["train", "out=runs/a:b", "--cfg", "job"], False),
+        (["report", "runs=[a:b]", "--cfg", "job"], False),
         (["train", "model=own.networks:Small", "--cfg", "job"], True),
         (["distill", "student=own:Small", "teacher=a", "--cfg", "job"], True),
         (["train", "data.augment=own:recipe", "--cfg", "job"], True),
