@@ -24,6 +24,13 @@ class GapRecovered:
     share: float | None
     interval: Interval | None
 
+    @property
+    def why_not(self) -> str:
+        """Why there is no share, in words."""
+        if self.gap_interval is None:
+            return "one seed, or seeds that come to the same, do not tell how large the gap is"
+        return "the gap between student and teacher may be nothing"
+
 
 def gap_recovered(*, student_alone: Sequence[float], distilled: Sequence[float], teacher: Sequence[float], level: float = 0.95) -> GapRecovered:
     r"""Share (alone − distilled) / (alone − teacher) of mean test errors, one value per seed and paired by position.

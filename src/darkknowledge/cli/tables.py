@@ -54,7 +54,7 @@ def describe_gain(comparison: Comparison) -> list[str]:
     interval = f" (95 % interval {gain.interval.low:.1f} to {gain.interval.high:.1f}, paired t, p = {gain.p_value:.2g})" if gain.interval else ""
     tests = ", ".join(f"+{test.only_first} −{test.only_second} (p = {test.p_value:.2g})" for test in comparison.tests)
     if gap.share is None:
-        share = "n/a: the gap between student and teacher may be nothing"
+        share = f"n/a: {gap.why_not}"
     else:
         share = f"{gap.share:.0%}" + (f" (95 % interval {gap.interval.low:.0%} to {gap.interval.high:.0%})" if gap.interval else "")
     return [

@@ -70,7 +70,9 @@ class Gathering:
     def _add_network(self, run: RunFolder) -> None:
         network = self._network(run)
         (self.alone if run.record["kind"] == "train" else self.distilled).append(network)
-        self._add_teacher(run.path, run.path / "evaluation-test.json", None)
+        vouching = run.path / "evaluation-test.json"
+        measured = (self._read(vouching, lambda: read_checked(vouching)) if vouching.is_file() else None) or {}
+        self._add_teacher(run.path, vouching, {"cost": measured.get("teacher_cost")})
 
     def _add_teacher(self, folder: Path, vouching: Path, measured: Any) -> None:
         """A teacher's answers and the pictures that lie in ``folder``."""

@@ -151,9 +151,9 @@ def marker(x: float, y: float, kind: str, size: float = 4.5) -> Markup:
 
 def drawing(title: str, words: str, width: int, height: int, parts: Sequence[Markup]) -> Markup:
     """An SVG that is a picture with these words to those who cannot see it."""
-    head = '<svg class="drawing" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}. {3}">'
+    head = '<svg class="drawing" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">'
     heading = Markup('<text class="title" x="{}" y="10" text-anchor="middle">{}</text>').format(width / 2, title) if title else Markup("")
-    return Markup(head).format(width, height, title, words) + heading + Markup("").join(parts) + Markup("</svg>")
+    return Markup(head).format(width, height, f"{title}. {words}" if title else words) + heading + Markup("").join(parts) + Markup("</svg>")
 
 
 def name_of(text: object, longest: int = 12) -> str:

@@ -6,12 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from darkknowledge.analysis import (
-    GapRecovered,
-    Interval,
-    gap_recovered,
-    paired_test,
-)
+from darkknowledge.analysis import GapRecovered, Interval, PairedTest, gap_recovered, mcnemar, paired_test
 from darkknowledge.report.content import Block, Figures, Note, Section
 from darkknowledge.report.plot import RIGHT, Axis, Plot, linear
 from darkknowledge.report.sections._networks import error_interval, error_rates, networks_table
@@ -59,21 +54,35 @@ def _gain(alone: Sequence[float], distilled: Sequence[float], story: Story) -> l
     if not paired(story):
         return ["Their seeds are not the same, so the difference is not tested."]
     test = paired_test(alone, distilled)
-    seeds = f"{test.n} seed{'s'[: test.n != 1]}"
-    if test.interval is None:
-        sure = f"That is {number(test.difference, 2)} points over {seeds}, too few to tell it from luck."
-    else:
-        sure = (
-            f"Distillation saved {number(test.difference, 2)} points (95 % interval {span(test.interval.low, test.interval.high)}, "
-            f"paired t over {seeds}, p = {test.p_value:.2g})" + (", which may be luck." if test.interval.low <= 0 <= test.interval.high else ".")
-        )
+    sure = _sure(test, story)
     gap = gap_of(story)
     if gap is None:
         return [sure]
     if gap.share is None:
-        return [sure, "The share of the gap that was recovered is n/a: the gap between student and teacher may be nothing."]
+        return [sure, f"The share of the gap that was recovered is n/a: {gap.why_not}."]
     ends = f" (95 % interval {span(100 * gap.interval.low, 100 * gap.interval.high, 0)} %)" if gap.interval else ""
     return [sure, f"That is {number(100 * gap.share, 0)} % of the gap to the teacher{ends}."]
+
+
+def _sure(test: PairedTest, story: Story) -> str:
+    """How much was saved, and how sure that is."""
+    points = number(test.difference, 2)
+    if test.n == 1:
+        return f"That is {points} points with one seed{_on_these_pictures(story)}. How another seed would do is not known."
+    if test.interval is None:
+        return f"That is {points} points with each of {test.n} seeds, which says nothing of the spread."
+    low, high = test.interval.low, test.interval.high
+    luck = ", which may be luck." if low <= 0 <= high else "."
+    return f"Distillation saved {points} points (95 % interval {span(low, high)}, paired t over {test.n} seeds, p = {test.p_value:.2g}){luck}"
+
+
+def _on_these_pictures(story: Story) -> str:
+    """What a single pair of students says: the pictures that one has right and the other wrong."""
+    alone, distilled = story.answers("alone"), story.answers("distilled")
+    if alone is None or distilled is None:
+        return ""
+    test = mcnemar(distilled.right, alone.right)
+    return f" ({test.only_first:,} pictures won and {test.only_second:,} lost: McNemar’s exact test, p = {test.p_value:.2g})"
 
 
 def _how_measured(story: Story) -> str:
