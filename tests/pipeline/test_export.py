@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import darkknowledge
 from darkknowledge import Exported, export as export_room
 from darkknowledge.cli.main import main
-from darkknowledge.data import load
+from darkknowledge.data import from_tensors, load
 from darkknowledge.errors import DataError, IntegrityError, Interrupted, UsageError
 from darkknowledge.pipeline import _shipping
 from darkknowledge.pipeline.verify import verify
@@ -150,6 +150,24 @@ def test_files_that_are_there_are_never_written_over(student: Path, exported: Ex
     assert main(["export", f"run={student}"]) == 2
     assert "an export never writes over files" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in exported.path.iterdir()} == before
+
+
+def test_another_test_split_than_the_one_that_was_measured_is_refused(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    pictures, labels = torch.randint(0, 256, (90, 6, 6), generator=random, dtype=torch.uint8), torch.arange(90) % 2
+
+    def data(test: torch.Tensor, of: torch.Tensor) -> darkknowledge.Dataset:
+        return from_tensors(pictures[:60], labels[:60], test, of, class_names=["even", "odd"], validation=10)
+
+    test, of = pictures[60:], labels[60:]
+    run = darkknowledge.train(STUDENT, data(test, of), training={"steps": 3, "threads": 1}, logging=LOGGING, out=tmp_path / "run").path
+    darkknowledge.evaluate(run, data=data(test, of), cost=False)
+    others = {"fewer": (test[:20], of[:20]), "other labels": (test, 1 - of), "other pictures": (255 - test, of)}
+    for name, other in others.items():
+        with pytest.raises(IntegrityError, match="was measured on another test split"):
+            darkknowledge.export_run(run, data=data(*other), threads=1, out=tmp_path / name)
+        assert not (tmp_path / name).exists()
+    assert darkknowledge.export_run(run, data=data(test, of), threads=1).path.is_dir()
 
 
 def test_data_that_is_not_at_hand_is_asked_for_and_not_done_without(tmp_path: Path) -> None:

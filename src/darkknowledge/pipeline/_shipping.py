@@ -14,15 +14,20 @@ from darkknowledge import export as export_room, model as model_room
 from darkknowledge.analysis import measure_accuracy, share_interval
 from darkknowledge.contract import Examples
 from darkknowledge.data import Dataset
+from darkknowledge.errors import IntegrityError
 from darkknowledge.export import Card, Description, OnnxModel, Parity, Result
 from darkknowledge.model import Network
 from darkknowledge.pipeline._lineage import Lineage
 from darkknowledge.pipeline.settings import ExportSettings
+from darkknowledge.report.answers import kept_answers
 from darkknowledge.runs.files import Written, verify_files, write_bytes, write_json, write_manifest, write_text
 from darkknowledge.runs.folder import RunFolder
 from darkknowledge.teacher import Frozen
 
 WEIGHTS, ONNX, PROGRAM, INT8 = "model.safetensors", "model.onnx", "model.pt2", "model-int8.onnx"
+
+SAME = 0.01
+"""Of the largest logit: less is another device or another order of sums, more are other pictures."""
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -42,6 +47,8 @@ def fill(folder: Path, run: RunFolder, network: Network, data: Dataset, settings
         written[name] = write_bytes(folder / name, made)
         files[name] = _read_back(folder, name, written[name])
     parities = _checked(network, files, examples, settings)
+    if settings.weights == "last":
+        _require_measured(run, parities[WEIGHTS].reference, examples)
     results = tuple(_result(name, parity, examples.labels, written[name].bytes) for name, parity in parities.items())
     card = Card(
         name=run.path.resolve().name,
@@ -114,6 +121,23 @@ def _checked(network: Network, files: Mapping[str, Logits], examples: Examples, 
         if name != INT8:
             parity.check(name)
     return parities
+
+
+def _require_measured(run: RunFolder, answers: Tensor, examples: Examples) -> None:
+    """Where the network was measured before, its answers are those that were kept: a run knows its training data, and not its test split.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    if not (run.path / "evaluation-test.json").is_file():
+        return
+    kept = kept_answers(run.path, split="test")
+    if not (kept.ids.equal(examples.ids) and kept.labels.equal(examples.labels) and Parity(kept.logits, answers).difference <= SAME):
+        raise IntegrityError(
+            f"{run.path} was measured on another test split",
+            why="the card would tell of pictures that the numbers of the run are not from",
+            fix=f"point root=… at the data of the run, or measure it anew: dk evaluate run={run.path}",
+        )
 
 
 def _result(name: str, parity: Parity, labels: Tensor, size: int) -> Result:
