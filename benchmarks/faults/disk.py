@@ -63,4 +63,4 @@ def small_disk(folder: Path) -> Iterator[Disk]:
         yield (Disk if mounted else Limit)(folder)
     finally:
         if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a process that still ends there must not hide what went wrong

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.children import KILLED, Child
@@ -56,8 +58,7 @@ def full_while_training(world: World, cases: int, moments: random.Random) -> dic
             child = trainings.start()
             child.hear("saved")
             child.listen(moments.uniform(0, SPAN * trainings.reference.step))
-            sizes = [path.stat().st_size for path in (trainings.folder / "checkpoint").glob("*.pt")]
-            filling.fill(child, int(moments.uniform(0, 0.9) * max(sizes, default=0)), within=trainings.reference.step)
+            filling.fill(child, int(moments.uniform(0, 0.9) * largest_state(trainings.folder)), within=trainings.reference.step)
             if child.code == KILLED:
                 trainings.judge(child)
             else:  # whoever is refused has time to tidy up
@@ -73,6 +74,15 @@ def full_while_training(world: World, cases: int, moments: random.Random) -> dic
             trainings.listen_to(last)
             trainings.judge_the_end(last)
         return filling.as_json(cases, trainings.seen.as_json())
+
+
+def largest_state(folder: Path) -> int:
+    """Bytes of the largest saved state, while a training replaces them."""
+    sizes = [0]
+    for path in (folder / "checkpoint").glob("*.pt"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return max(sizes)
 
 
 def full_while_recording(world: World, cases: int, moments: random.Random) -> dict[str, Any]:
