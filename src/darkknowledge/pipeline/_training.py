@@ -37,7 +37,7 @@ from darkknowledge.training.validation import Score
 from darkknowledge.training.watching import Watcher
 
 if TYPE_CHECKING:
-    from darkknowledge.training.learner import Fitted
+    from darkknowledge.training.student import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ def _introduce(jobs: Mapping[int, Job], places: Sequence[_Place], report: Report
 def _train_together(jobs: Mapping[int, Job], places: Sequence[_Place], watchers: Mapping[int, list[Watcher]], report: Report) -> dict[int, Outcome]:
     """Train a group and keep what came of it; each run is finished, or failed, by itself. A signal waits until what is trained is kept."""
     # Fabric takes seconds to import, and most mistakes are found without it.
-    from darkknowledge.training.learner import Student
     from darkknowledge.training.loop import fit_together
+    from darkknowledge.training.student import Student
 
     students = [
         Student(job.network, job.objective, job.recipe, places[index].run.path.name, watchers[index], places[index].run.path / "checkpoint", report)

@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from darkknowledge.training.learner import Fitted as Fitted, Student as Student
     from darkknowledge.training.lightning_module import DistillationModule as DistillationModule
     from darkknowledge.training.loop import fit as fit, fit_together as fit_together
     from darkknowledge.training.recipe import Recipe as Recipe
+    from darkknowledge.training.student import Fitted as Fitted, Student as Student
 
 _HOME = {
     "DistillationModule": "lightning_module",
-    "Fitted": "learner",
-    "Student": "learner",
+    "Fitted": "student",
+    "Student": "student",
     "fit": "loop",
     "fit_together": "loop",
     "Recipe": "recipe",

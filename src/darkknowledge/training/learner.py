@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -17,55 +16,22 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from darkknowledge.contract import Answer, Batch, Loss, Objective, Report, check_nothing_to_train
+from darkknowledge.contract import Answer, Batch, Loss, check_nothing_to_train
 from darkknowledge.errors import DivergedError, IntegrityError
 from darkknowledge.training.checkpoint import load_state, save_state
 from darkknowledge.training.compiling import called, compiled
 from darkknowledge.training.history import History
 from darkknowledge.training.means import Means, read
 from darkknowledge.training.memory import out_of_memory
-from darkknowledge.training.optimizer import make_optimizer
+from darkknowledge.training.optimizer import load_moments, make_optimizer
 from darkknowledge.training.passes import Passes
 from darkknowledge.training.precision import resolve_device, resolve_precision
 from darkknowledge.training.randomness import seed_step
-from darkknowledge.training.recipe import Recipe
 from darkknowledge.training.schedule import learning_rate
+from darkknowledge.training.student import Fitted, Student
 from darkknowledge.training.threads import use_threads
 from darkknowledge.training.validation import Score
-from darkknowledge.training.watching import Plan, Record, Watcher
-
-
-@dataclass(frozen=True, slots=True)
-class Student:
-    """A network to train in place, and what it is trained for and how: what it does not share with those that are trained with it.
-
-    ``checkpoint`` is the folder of its training states, the newest of which it goes on from where there is one; ``report`` hears of damaged ones.
-    """
-
-    network: nn.Module
-    objective: Objective
-    recipe: Recipe
-    name: str = "training"
-    watchers: Sequence[Watcher] = ()
-    checkpoint: Path | None = None
-    report: Report = warnings.warn
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What training leaves: the weights of the last epoch in the network itself, those of the best validation score beside it."""
-
-    steps: int
-    seconds: float
-    """Wall time of the training, over all the times it was taken up again; what was lost with a kill is not in it."""
-    last: Score | None
-    best: Score | None
-    best_epoch: int | None
-    best_weights: Mapping[str, Tensor] | None
-    device: str
-    precision: str
-    compiled: bool
-    """Whether the network was."""
+from darkknowledge.training.watching import Plan, Record
 
 
 class Learner:
@@ -319,7 +285,7 @@ class Learner:
             raise ValueError(f"after {self.epochs_done} epochs it cannot be at step {self.step}")
         self.saved, self.sound_at = (self.step, self.epochs_done), self.step
         self.network.load_state_dict(state["network"])
-        self._load_moments(state["optimizer"])
+        load_moments(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.window, self.whole = (Means.of(means, self.fabric.device) for means in state["means"])
@@ -327,18 +293,6 @@ class Learner:
         self.best_weights = state["best_weights"]
         if self.best_weights is not None and _shapes(self.best_weights) != _shapes(self.network.state_dict()):
             raise ValueError("its best weights are those of another network")
-
-    def _load_moments(self, state: dict[str, Any]) -> None:
-        """The optimizer's numbers for each weight, and its last rate; how it works with them is the recipe's business."""
-        own = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state)
-        for group, values in zip(self.optimizer.param_groups, own, strict=True):
-            group.update(values)
-            if not 0 <= float(group["lr"]) < math.inf:
-                raise ValueError(f"its learning rate is {group['lr']}")
-        for weight, moments in self.optimizer.state.items():
-            if any(moment is not None and moment.shape not in ((), weight.shape) for moment in moments.values()):
-                raise ValueError("its moments are those of other weights")
 
     def result(self) -> Fitted:
         """Hand over: the averaged weights go into the network."""

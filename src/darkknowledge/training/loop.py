@@ -22,13 +22,14 @@ from darkknowledge.contract import Answer, Batch, Examples, Objective, Teacher
 from darkknowledge.errors import DarkKnowledgeError, DataError, DivergedError, Interrupted
 from darkknowledge.training.batched import Batched, worth_batching
 from darkknowledge.training.compiling import compiled, piece_sizes
-from darkknowledge.training.learner import Fitted, Learner, Student
+from darkknowledge.training.learner import Learner
 from darkknowledge.training.memory import freed_memory_kept, shortage_told
 from darkknowledge.training.precision import resolve_device
 from darkknowledge.training.randomness import seed_step
 from darkknowledge.training.recipe import Recipe, same_batches
 from darkknowledge.training.residency import reside
 from darkknowledge.training.signals import StopRequest, stop_request, stoppable
+from darkknowledge.training.student import Fitted, Student
 from darkknowledge.training.threads import threads_restored
 from darkknowledge.training.validation import validate
 from darkknowledge.training.watching import Watcher
