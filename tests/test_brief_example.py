@@ -51,6 +51,8 @@ def a_few(folder: Path) -> None:
 @pytest.mark.filterwarnings("default")
 @pytest.mark.skipif(not PICTURES.is_dir(), reason=f"no CIFAR-10 in {PICTURES}: the example's networks are not run on real pictures")
 def test_the_whole_example_runs_from_the_teacher_to_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import wandb
+
     monkeypatch.chdir(tmp_path)
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
@@ -59,6 +61,8 @@ def test_the_whole_example_runs_from_the_teacher_to_the_page(tmp_path: Path, mon
     data = ["data.name=parquet", "data.root=few"]
     for role in ("teacher", "distill", "student"):
         assert script(f"model.name={role}", "model.check=false", *data, *SHORT, f"out=runs/{role}") == 0, capsys.readouterr().err
+    wandb.teardown()  # as at the end of a process: its writer is waited for
+    for role in ("teacher", "distill", "student"):
         assert len(list(Path("runs", role).glob("wandb/offline-run-*/*.wandb"))) == 1
     records = {role: json.loads(Path("runs", role, "run.json").read_text()) for role in ("teacher", "distill", "student")}
     assert records["distill"]["teacher_fingerprints"] == [records["teacher"]["model_fingerprint"]]
