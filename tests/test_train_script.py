@@ -121,6 +121,8 @@ def test_without_the_package_it_says_how_it_is_run(tmp_path: Path) -> None:
 
 
 def test_teacher_then_distill_then_student(go: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
     for name in ("WANDB_API_KEY", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", "/nowhere")
@@ -129,6 +131,7 @@ def test_teacher_then_distill_then_student(go: Callable[..., Done], monkeypatch:
     teacher = run_of(done)
     assert "augmentation crop_flip" in done.err
     assert "Weights & Biases: logged offline; upload with: wandb sync" in done.err
+    wandb.teardown()  # as at the end of a process: its writer is waited for
     assert list(teacher.glob("wandb/offline-run-*/run-*.wandb"))
     found = config(teacher)
     recipe = {"epochs": 100, "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"}
